@@ -1,1 +1,25 @@
-//! Stub.
+//! The words that both sides of every conversation speak.
+//!
+//! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]), the conversation
+//! between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it ([`openfaas`]), Bramble's own
+//! `/api/v1/` JSON ([`v1`]), and the envelope that gives every stored or sent value a version ([`versioned`]).
+//!
+//! May touch: nothing. No I/O, no clock, no randomness, so that every other room can depend on it.
+//!
+//! Not here: decisions about any of it (the `cluster` room).
+
+#![cfg_attr(not(test), warn(missing_docs))]
+
+pub mod ids;
+
+
+
+
+pub mod units;
+
+pub mod versioned;
+
+pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision};
+
+
+pub use units::{Cpu, Memory, Timestamp};
