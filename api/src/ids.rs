@@ -89,7 +89,9 @@ impl FromStr for NodeId {
         if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(refuse());
         }
-        u128::from_str_radix(text, 16).map(Self::from_number).map_err(|_| refuse())
+        u128::from_str_radix(text, 16)
+            .map(Self::from_number)
+            .map_err(|_| refuse())
     }
 }
 
@@ -117,9 +119,7 @@ impl FromStr for ReplicaId {
 travels_as_string!(ReplicaId);
 
 /// Version of the whole replicated state: grows by one with every applied command.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
@@ -179,13 +179,20 @@ impl FunctionName {
     /// # Errors
     /// [`IdError::Name`] where either is not 1 to 63 lowercase letters, digits and inner `-`.
     pub fn new(name: &str, namespace: &str) -> Result<Self, IdError> {
-        let namespace = if namespace.is_empty() { DEFAULT_NAMESPACE } else { namespace };
+        let namespace = if namespace.is_empty() {
+            DEFAULT_NAMESPACE
+        } else {
+            namespace
+        };
         for part in [name, namespace] {
             if !is_dns_label(part) {
                 return Err(IdError::Name(part.to_owned()));
             }
         }
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// The name within its namespace.
@@ -243,7 +250,10 @@ mod tests {
     fn a_function_without_a_namespace_is_in_the_default_one() {
         let name: FunctionName = "env".parse().unwrap();
         assert_eq!(name.to_string(), "env.openfaas-fn");
-        assert_eq!("env.class-4b".parse::<FunctionName>().unwrap().namespace(), "class-4b");
+        assert_eq!(
+            "env.class-4b".parse::<FunctionName>().unwrap().namespace(),
+            "class-4b"
+        );
     }
 
     #[test]
@@ -257,7 +267,13 @@ mod tests {
     #[test]
     fn a_later_epoch_beats_any_number() {
         let restored = Generation { epoch: 2, number: 1 };
-        assert!(restored > Generation { epoch: 1, number: 900 });
+        assert!(
+            restored
+                > Generation {
+                    epoch: 1,
+                    number: 900
+                }
+        );
     }
 
     #[test]
@@ -265,6 +281,9 @@ mod tests {
         let map = std::collections::BTreeMap::from([(ReplicaId(7), NodeId::from_number(1))]);
         let text = serde_json::to_string(&map).unwrap();
         assert_eq!(text, r#"{"r7":"00000000000000000000000000000001"}"#);
-        assert_eq!(serde_json::from_str::<std::collections::BTreeMap<ReplicaId, NodeId>>(&text).unwrap(), map);
+        assert_eq!(
+            serde_json::from_str::<std::collections::BTreeMap<ReplicaId, NodeId>>(&text).unwrap(),
+            map
+        );
     }
 }

@@ -11,15 +11,15 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 pub mod ids;
-
-
-
-
+pub mod node;
+pub mod openfaas;
+pub mod spec;
+pub mod sync;
 pub mod units;
-
+pub mod v1;
 pub mod versioned;
 
 pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision};
-
-
+pub use node::{NodeFacts, NodeVitals, Platform};
+pub use spec::FunctionSpec;
 pub use units::{Cpu, Memory, Timestamp};

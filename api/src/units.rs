@@ -46,7 +46,11 @@ impl fmt::Display for Memory {
     /// Whole mebibytes where the amount is that large (`128 MiB`), else bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MIB: u64 = 1024 * 1024;
-        if self.0 >= MIB { write!(f, "{} MiB", self.0 / MIB) } else { write!(f, "{} bytes", self.0) }
+        if self.0 >= MIB {
+            write!(f, "{} MiB", self.0 / MIB)
+        } else {
+            write!(f, "{} bytes", self.0)
+        }
     }
 }
 
@@ -64,7 +68,9 @@ pub enum QuantityError {
 /// Splits `text` into thousandths of its number and its suffix; `None` where there is no number, where it is
 /// negative, or where it is too large.
 fn split_quantity(text: &str) -> Option<(u128, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') || whole.len() > 20 {
@@ -197,7 +203,10 @@ impl Timestamp {
 
     /// This point, `by` later.
     pub fn after(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// As RFC 3339 in UTC, the way OpenFaaS clients expect it: `2026-11-21T10:20:30Z`.
@@ -229,7 +238,10 @@ impl<T: FromStr> FromStr for Written<T> {
     type Err = T::Err;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self { value: text.parse()?, text: text.to_owned() })
+        Ok(Self {
+            value: text.parse()?,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -241,7 +253,9 @@ impl<T> Serialize for Written<T> {
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Written<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -262,7 +276,16 @@ mod tests {
 
     #[test]
     fn memory_that_makes_no_sense_is_refused_with_examples() {
-        for text in ["", "Mi", "-1Mi", "12MB", "1.2.3", "1e9", "99999999999999999999Ti", "lots"] {
+        for text in [
+            "",
+            "Mi",
+            "-1Mi",
+            "12MB",
+            "1.2.3",
+            "1e9",
+            "99999999999999999999Ti",
+            "lots",
+        ] {
             let error = text.parse::<Memory>().unwrap_err().to_string();
             assert!(error.contains("128Mi"), "{text}: {error}");
         }

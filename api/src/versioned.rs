@@ -56,8 +56,11 @@ struct EnvelopeIn<'a> {
 
 /// The stored or sent form of `value`.
 pub fn encode<T: Versioned>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(&EnvelopeOut { v: T::VERSION, body: value })
-        .expect("our own types have string keys and no failing serializers")
+    serde_json::to_vec(&EnvelopeOut {
+        v: T::VERSION,
+        body: value,
+    })
+    .expect("our own types have string keys and no failing serializers")
 }
 
 /// Reads what [`encode`] made, here or in another program version.
@@ -65,10 +68,17 @@ pub fn encode<T: Versioned>(value: &T) -> Vec<u8> {
 /// # Errors
 /// [`DecodeError`] where the bytes are damaged or of a version that this program does not know.
 pub fn decode<T: Versioned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let malformed = |source| DecodeError::Malformed { name: T::NAME, source };
+    let malformed = |source| DecodeError::Malformed {
+        name: T::NAME,
+        source,
+    };
     let envelope: EnvelopeIn<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
     if envelope.v != T::VERSION {
-        return Err(DecodeError::Version { name: T::NAME, found: envelope.v, known: T::VERSION });
+        return Err(DecodeError::Version {
+            name: T::NAME,
+            found: envelope.v,
+            known: T::VERSION,
+        });
     }
     serde_json::from_str(envelope.body.get()).map_err(malformed)
 }
@@ -89,7 +99,9 @@ mod tests {
 
     #[test]
     fn a_value_comes_back_from_its_envelope() {
-        let wish = Wish { text: "snow".to_owned() };
+        let wish = Wish {
+            text: "snow".to_owned(),
+        };
         let bytes = encode(&wish);
         assert_eq!(bytes, br#"{"v":3,"body":{"text":"snow"}}"#);
         assert_eq!(decode::<Wish>(&bytes).unwrap(), wish);
@@ -104,12 +116,17 @@ mod tests {
     #[test]
     fn an_unknown_version_is_named_and_not_guessed() {
         let error = decode::<Wish>(br#"{"v":4,"body":{"text":"snow"}}"#).unwrap_err();
-        assert_eq!(error.to_string(), "the wish has version 4; this program reads version 3: update this node");
+        assert_eq!(
+            error.to_string(),
+            "the wish has version 4; this program reads version 3: update this node"
+        );
     }
 
     #[test]
     fn damage_is_an_error_and_never_a_panic() {
-        let whole = encode(&Wish { text: "snow".to_owned() });
+        let whole = encode(&Wish {
+            text: "snow".to_owned(),
+        });
         for cut in 0..whole.len() {
             assert!(decode::<Wish>(&whole[..cut]).is_err());
         }

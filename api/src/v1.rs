@@ -1,0 +1,145 @@
+//! What OpenFaaS has no place for: the JSON under `/api/v1/`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{NodeId, ReplicaId},
+    openfaas::FunctionStatus,
+    sync::Phase,
+};
+
+/// One node in GET `/api/v1/nodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The node's name.
+    pub name: String,
+    /// The node's id.
+    pub id: NodeId,
+    /// The board in people's words.
+    pub board: String,
+    /// `up`, `down` or `cordoned`.
+    pub phase: NodePhase,
+    /// Whether it leads the bramble.
+    pub leader: bool,
+    /// Whether it runs a controller.
+    pub controller: bool,
+    /// Memory that its operating system sees.
+    pub memory_bytes: u64,
+    /// Memory that is promised to replicas, as requests.
+    pub memory_requested_bytes: u64,
+    /// Memory that replicas may ask for in all: what the operating system sees, less the reserve.
+    pub memory_for_replicas_bytes: u64,
+    /// Memory that could still be used; absent while the node has not been heard by this leader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+    /// Cores.
+    pub cores: u32,
+    /// Runnable processes on average over the last minute; absent while the node has not been heard.
+    pub load: Option<f64>,
+    /// Degrees Celsius.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f64>,
+    /// Free space where the node keeps its state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_free_bytes: Option<u64>,
+    /// Time since the machine started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_seconds: Option<u64>,
+    /// The best platform that it runs.
+    pub platform: String,
+    /// All platforms that it runs.
+    pub platforms: Vec<String>,
+    /// The operating system in people's words.
+    pub os: String,
+    /// `docker` or `process`.
+    pub engine: String,
+    /// Where its node-to-node port is reached.
+    pub address: String,
+    /// Version of the program it runs.
+    pub version: String,
+    /// Replicas on it, in any phase.
+    pub replicas: u32,
+    /// What is wrong with it, in plain sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a node takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodePhase {
+    /// Heard of and taking replicas.
+    Up,
+    /// Not heard of for some seconds; its replicas run elsewhere.
+    Down,
+    /// Running what it has and taking nothing new.
+    Cordoned,
+}
+
+/// Answer of GET `/api/v1/functions/{namespace}/{name}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// What OpenFaaS clients see of it.
+    #[serde(flatten)]
+    pub status: FunctionStatus,
+    /// Where its replicas are.
+    pub placements: Vec<Placement>,
+    /// Why more replicas cannot be placed, node by node; empty when nothing is refused.
+    pub refusals: Vec<Refusal>,
+    /// How it stands, in sentences: "2 of 6 replicas are ready."
+    pub sentences: Vec<String>,
+    /// What happened to it lately, the newest first.
+    pub events: Vec<Event>,
+    /// Invocations that ended, by HTTP status, since the leader began to count.
+    pub invocations_by_code: BTreeMap<u16, u64>,
+}
+
+/// One replica and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Name of its node.
+    pub node: String,
+    /// Id of its node.
+    pub node_id: NodeId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why, in a plain sentence; empty where the phase says it all.
+    pub reason: String,
+    /// How often it was started again after it died.
+    pub restarts: u32,
+    /// Version of the function that it runs.
+    pub version: u64,
+    /// Where it takes HTTP, seen from its own node; absent while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// Why one node takes no more replicas of a function.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Name of the node.
+    pub node: String,
+    /// The reason, as a sentence.
+    pub reason: String,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, RFC 3339.
+    pub time: String,
+    /// Who did it: a user's name, or `bramble` itself.
+    pub actor: String,
+    /// What, as a sentence.
+    pub text: String,
+}
+
+/// Body of every error under `/api/v1/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// What is wrong and how to mend it.
+    pub error: String,
+}
