@@ -340,8 +340,11 @@ impl FunctionSpec {
     fn probe(&self, kind: &str) -> Probe {
         let get = |key: &str| self.annotations.get(&format!("com.openfaas.{kind}.http.{key}"));
         let seconds = |key: &str| get(key).and_then(|text| text.trim().parse::<u32>().ok());
-        let mut probe = Probe::default();
-        probe.path = get("path").filter(|path| path.starts_with('/')).cloned();
+        let path = get("path").filter(|path| path.starts_with('/')).cloned();
+        let mut probe = Probe {
+            path,
+            ..Probe::default()
+        };
         if let Some(s) = seconds("initialDelaySeconds") {
             probe.initial_delay_ms = u64::from(s) * 1000;
         } else if let Some(delay) = get("initialDelay").and_then(|text| parse_duration(text)) {

@@ -1,0 +1,145 @@
+//! What older and newer nodes say to each other stays readable: the sync protocol against files that are kept.
+//!
+//! A file changes only together with the version in its envelope, or by gaining a field that has a default.
+//! `UPDATE_GOLDEN=1 cargo test -p api` writes them anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use api::{
+    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId,
+    node::EngineKind,
+    openfaas::FunctionDeployment,
+    sync::{
+        DesiredReplica, FunctionCounters, FunctionRoute, Light, Orders, Phase, ReplicaReport, Routes,
+        SyncAnswer, SyncRequest,
+    },
+    versioned::{Versioned, decode, encode},
+};
+
+fn matches_golden<T: Versioned + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.json"));
+    let pretty: serde_json::Value = serde_json::from_slice(&encode(value)).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &pretty).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        pretty, kept,
+        "{name} is written differently now: raise its version, or give the new field a default"
+    );
+    assert_eq!(
+        &decode::<T>(kept.as_bytes()).unwrap(),
+        value,
+        "{name} reads back as it was"
+    );
+}
+
+fn spec() -> FunctionSpec {
+    let deployment: FunctionDeployment = serde_json::from_str(
+        r#"{"service":"env","image":"bramble/env:latest","envProcess":"env","envVars":{"A":"1"},
+            "labels":{"com.openfaas.scale.min":"2"},"annotations":{"topic":"x"},"constraints":["kubernetes.io/arch=arm64"],
+            "limits":{"memory":"64Mi","cpu":"100m"},"requests":{"memory":"32Mi"},"readOnlyRootFilesystem":true}"#,
+    )
+    .unwrap();
+    FunctionSpec::check(&deployment, "").unwrap()
+}
+
+fn name() -> FunctionName {
+    FunctionName::new("env", "").unwrap()
+}
+
+#[test]
+fn a_sync_request_is_written_as_it_always_was() {
+    let request = SyncRequest {
+        incarnation: 7,
+        facts: NodeFacts {
+            name: "pi-3b-plus-7f2a".to_owned(),
+            board: "Raspberry Pi 3 Model B Plus".to_owned(),
+            address: "192.168.1.20:7443".parse().unwrap(),
+            memory: Memory::from_mib(924),
+            cpu: Cpu::from_cores(4),
+            platforms: vec!["linux/arm64".parse().unwrap(), "linux/arm/v7".parse().unwrap()],
+            os: "Debian GNU/Linux 13 (trixie)".to_owned(),
+            page_bytes: 4096,
+            engine: EngineKind::Docker,
+            version: "0.1.0".to_owned(),
+        },
+        vitals: NodeVitals {
+            uptime_s: 60,
+            load: 0.25,
+            memory_available: Memory::from_mib(700),
+            disk_total_bytes: 8_000_000_000,
+            disk_free_bytes: 6_000_000_000,
+            temperature_c: Some(51.5),
+            warnings: BTreeSet::from(["The power supply is too weak.".to_owned()]),
+        },
+        generation: Some(Generation { epoch: 1, number: 42 }),
+        routes: Some(Generation { epoch: 1, number: 40 }),
+        replicas: Some(BTreeMap::from([(
+            ReplicaId(3),
+            ReplicaReport {
+                function: name(),
+                phase: Phase::Failing,
+                reason: "exits with code 1 right after its start".to_owned(),
+                restarts: 4,
+                address: Some("172.18.0.2:8080".parse().unwrap()),
+            },
+        )])),
+        counters: vec![FunctionCounters {
+            function: name(),
+            started: 12,
+            finished: BTreeMap::from([(200, 10), (500, 1)]),
+            in_flight: 1,
+            waiting: 0,
+            replicas: BTreeMap::from([(ReplicaId(3), 1)]),
+        }],
+        images: BTreeMap::from([(
+            "bramble/env:latest".to_owned(),
+            BTreeSet::from(["linux/arm64".parse().unwrap()]),
+        )]),
+    };
+    matches_golden("sync-request", &request);
+}
+
+#[test]
+fn a_sync_answer_is_written_as_it_always_was() {
+    let node = NodeId::from_number(1);
+    let orders = Orders {
+        generation: Generation { epoch: 1, number: 43 },
+        desired: Some(BTreeMap::from([(
+            ReplicaId(3),
+            DesiredReplica {
+                version: 2,
+                spec: spec(),
+            },
+        )])),
+        routes: Some(Routes {
+            revision: Generation { epoch: 1, number: 43 },
+            nodes: BTreeMap::from([(node, "192.168.1.20:7443".parse().unwrap())]),
+            controllers: BTreeSet::from([node]),
+            leader: Some(node),
+            functions: BTreeMap::from([(
+                name(),
+                FunctionRoute {
+                    ready: BTreeMap::from([(ReplicaId(3), node)]),
+                },
+            )]),
+        }),
+        light: Light { leader: true },
+    };
+    matches_golden("sync-answer-orders", &SyncAnswer::Orders(orders));
+    matches_golden(
+        "sync-answer-not-leader",
+        &SyncAnswer::NotLeader {
+            leader: Some((node, "192.168.1.20:7443".parse().unwrap())),
+        },
+    );
+    matches_golden("sync-answer-not-admitted", &SyncAnswer::NotAdmitted);
+}
