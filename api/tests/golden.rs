@@ -3,6 +3,8 @@
 //! A file changes only together with the version in its envelope, or by gaining a field that has a default.
 //! `UPDATE_GOLDEN=1 cargo test -p api` writes them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
