@@ -1,0 +1,188 @@
+//! The body of an answer, and the bookkeeping that ends with it.
+//!
+//! A [`Content`] is what a mode produced. An [`Answer`] is the same with the [`Call`] it belongs to: when the last
+//! byte went out, or the client went away, the call is logged and no longer counts as under way.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, StatusCode};
+use tokio::time::Sleep;
+
+use crate::limit::Permit;
+use crate::log::{HumanSize, log};
+use crate::mode::Lease;
+
+/// What a mode answers with.
+pub(crate) enum Content {
+    /// Collected whole, so its length is known.
+    Pieces { pieces: VecDeque<Bytes>, left: u64 },
+    /// Passed on as it comes, until `limit` if there is one.
+    Streamed {
+        body: Incoming,
+        limit: Option<Pin<Box<Sleep>>>,
+        lease: Option<Lease>,
+    },
+}
+
+impl Content {
+    pub(crate) fn empty() -> Self {
+        Self::Pieces {
+            pieces: VecDeque::new(),
+            left: 0,
+        }
+    }
+
+    pub(crate) fn text(text: String) -> Self {
+        let piece = Bytes::from(text);
+        Self::Pieces {
+            left: piece.len() as u64,
+            pieces: VecDeque::from([piece]),
+        }
+    }
+}
+
+/// Why an answer was cut off after its head.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnswerError {
+    #[error("the function took longer than its time limit")]
+    TooLong,
+    #[error("the function broke off its answer")]
+    Broken(#[source] hyper::Error),
+}
+
+/// One invocation, from its head to the end of its answer.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) target: Option<PathAndQuery>,
+    pub(crate) started: Instant,
+    /// Set when the log shall show it.
+    pub(crate) id: Option<HeaderValue>,
+    /// Readiness probes are not logged.
+    pub(crate) logged: bool,
+    pub(crate) status: StatusCode,
+    pub(crate) sent: u64,
+    /// When the connection will be cut; nothing to cut once the call is over.
+    pub(crate) deadline: Rc<Cell<Option<Instant>>>,
+    /// Held for its count, for as long as the call lasts.
+    pub(crate) permit: Permit,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.deadline.set(None);
+        if !self.logged {
+            return;
+        }
+        let target = self.target.as_ref().map_or("/", PathAndQuery::as_str);
+        let id = self
+            .id
+            .as_ref()
+            .map(|id| format!(" [{}]", String::from_utf8_lossy(id.as_bytes())));
+        log!(
+            "{} {target} - {} - ContentLength: {} ({:.4}s){}",
+            self.method,
+            self.status,
+            HumanSize(self.sent),
+            self.started.elapsed().as_secs_f64(),
+            id.unwrap_or_default(),
+        );
+    }
+}
+
+/// The body handed to the connection.
+pub(crate) struct Answer {
+    content: Content,
+    /// `None` for answers of the watchdog itself, and once the call is over.
+    call: Option<Call>,
+}
+
+impl Answer {
+    pub(crate) fn new(content: Content, call: Option<Call>) -> Self {
+        Self { content, call }
+    }
+
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match &mut self.content {
+            Content::Pieces { pieces, left } => {
+                let piece = pieces.pop_front();
+                *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
+            Content::Streamed { body, limit, .. } => {
+                if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+                    return Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)));
+                }
+                match limit.as_mut().map(|limit| limit.as_mut().poll(context)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Some(Err(AnswerError::TooLong))),
+                    Some(Poll::Pending) | None => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// The content ended well: its connection can serve others, and the call is over.
+    fn complete(&mut self) {
+        if let Content::Streamed { lease, .. } = &mut self.content
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back();
+        }
+        self.call = None;
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let this = self.get_mut();
+        let polled = this.poll_content(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let (Some(call), Some(data)) = (&mut this.call, frame.data_ref())
+        {
+            call.sent += data.len() as u64;
+        }
+        let ended = matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream());
+        if ended && !matches!(polled, Poll::Ready(Some(Err(_)))) {
+            this.complete();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Pieces { left, .. } => *left == 0,
+            Content::Streamed { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Pieces { left, .. } => SizeHint::with_exact(*left),
+            Content::Streamed { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // A body without content is never polled; its connection is as good as new all the same.
+        if self.is_end_stream() {
+            self.complete();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Connections to the forked server of http mode, kept for the next request.
+//!
+//! One server, one thread, HTTP/1.1: a list and no locks. A connection comes back when the answer it carried has
+//! been read to its end ([`Lease::give_back`]); one whose answer was abandoned is closed by being dropped.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+
+use crate::upload::Upload;
+
+/// A request's body as sent to the server: passed on as it comes, or collected first.
+pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
+
+/// How long an idle connection is kept. Shorter than any server's own patience that we know (gunicorn: 2 s), because
+/// a request sent into a connection that the server is just closing is lost.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Most idle connections kept; a burst beyond this pays for connecting, which costs little on loopback.
+const MOST_IDLE: usize = 64;
+
+pub(super) struct Pool {
+    addresses: Vec<SocketAddr>,
+    idle: RefCell<Vec<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<Outgoing>,
+    since: Instant,
+}
+
+/// What to do with a connection once its answer has been read.
+pub(crate) struct Lease {
+    pool: Rc<Pool>,
+    sender: SendRequest<Outgoing>,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Rc<Pool>, sender: SendRequest<Outgoing>) -> Self {
+        Self { pool, sender }
+    }
+
+    /// The answer was read to its end: the connection can serve another request.
+    pub(crate) fn give_back(self) {
+        let mut idle = self.pool.idle.borrow_mut();
+        if self.sender.is_closed() || idle.len() >= MOST_IDLE {
+            return;
+        }
+        if idle.is_empty() {
+            spawn_local(sweep(self.pool.clone()));
+        }
+        idle.push(Idle {
+            sender: self.sender,
+            since: Instant::now(),
+        });
+    }
+}
+
+impl Pool {
+    pub(super) fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            addresses,
+            idle: RefCell::default(),
+        }
+    }
+
+    /// The idle connection used last, if one is ready.
+    pub(super) fn take(&self) -> Option<SendRequest<Outgoing>> {
+        let mut idle = self.idle.borrow_mut();
+        // One that just came back may need its task to run once before it is ready: such ones are passed over.
+        let ready = idle
+            .iter()
+            .rposition(|one| one.sender.is_ready() && one.since.elapsed() < IDLE)?;
+        Some(idle.remove(ready).sender)
+    }
+
+    /// A new connection. `upgradable` ones can turn into a tunnel.
+    ///
+    /// # Errors
+    /// When the server does not listen.
+    pub(super) async fn connect(&self, upgradable: bool) -> io::Result<SendRequest<Outgoing>> {
+        let stream = TcpStream::connect(self.addresses.as_slice()).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        // Its errors reach whoever waits for the answer.
+        if upgradable {
+            spawn_local(async { _ = connection.with_upgrades().await });
+        } else {
+            spawn_local(async { _ = connection.await });
+        }
+        Ok(sender)
+    }
+
+    /// Whether the server accepts connections.
+    pub(super) async fn is_listening(&self) -> bool {
+        TcpStream::connect(self.addresses.as_slice()).await.is_ok()
+    }
+}
+
+/// Closes connections that idled too long, until none is left: at rest the pool costs nothing.
+async fn sweep(pool: Rc<Pool>) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let mut idle = pool.idle.borrow_mut();
+        idle.retain(|one| one.since.elapsed() < IDLE && !one.sender.is_closed());
+        if idle.is_empty() {
+            // Memory of the last burst goes back as well.
+            *idle = Vec::new();
+            return;
+        }
+    }
+}

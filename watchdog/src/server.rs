@@ -1,0 +1,137 @@
+//! Connections: accepting them, cutting late ones, and closing the door at the end.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, sleep_until};
+
+use crate::config::Config;
+use crate::log::log;
+use crate::service::Service;
+
+/// Rest after a failed accept: out of file descriptors is not cured by asking again at once.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// The open door and everyone who came through it.
+pub(crate) struct Server {
+    listener: TcpListener,
+    /// Becomes true when connections shall end; every connection holds a receiver.
+    closing: watch::Sender<bool>,
+    read_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl Server {
+    /// Opens the door.
+    ///
+    /// # Errors
+    /// When the address or port cannot be had.
+    pub(crate) async fn bind(config: &Config) -> io::Result<Self> {
+        let port = config.port;
+        let listener = match config.listen_address {
+            Some(address) => TcpListener::bind((address, port)).await?,
+            // One IPv6 socket takes IPv4 as well, unless this system has no IPv6.
+            None => match TcpListener::bind((IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)).await {
+                Ok(listener) => listener,
+                Err(_) => TcpListener::bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)).await?,
+            },
+        };
+        Ok(Self {
+            listener,
+            closing: watch::Sender::new(false),
+            read_timeout: config.read_timeout,
+            write_timeout: config.write_timeout,
+        })
+    }
+
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        Ok(self.listener.local_addr()?.port())
+    }
+
+    /// Serves for as long as it is polled. Connections live on when it no longer is.
+    pub(crate) async fn serve(&self, service: &Rc<Service>) -> Infallible {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let connection = Connection {
+                        service: service.clone(),
+                        closing: self.closing.subscribe(),
+                        read_timeout: self.read_timeout,
+                        write_timeout: self.write_timeout,
+                    };
+                    spawn_local(connection.run(stream));
+                }
+                Err(error) => {
+                    log!("Cannot accept a connection: {error}");
+                    sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Closes the door and waits, at most `write_timeout`, until everyone has had their answer.
+    pub(crate) async fn drain(self) {
+        drop(self.listener);
+        self.closing.send_replace(true);
+        _ = tokio::time::timeout(self.write_timeout, self.closing.closed()).await;
+    }
+}
+
+struct Connection {
+    service: Rc<Service>,
+    closing: watch::Receiver<bool>,
+    read_timeout: Duration,
+    write_timeout: Duration,
+}
+
+impl Connection {
+    async fn run(mut self, stream: TcpStream) {
+        // Answers are small and written whole: waiting to fill a packet only delays them.
+        _ = stream.set_nodelay(true);
+        let deadline = Rc::new(Cell::new(None::<Instant>));
+        let answering = service_fn(|request| {
+            let answer = self.service.answer(request, deadline.clone());
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.read_timeout)
+                .serve_connection(TokioIo::new(stream), answering)
+                .with_upgrades()
+        );
+        // One timer per connection, not per request: it sleeps for write_timeout and then looks whether a request
+        // has been under way for longer. Leaving drops the connection, and with it the call and what it started.
+        let mut check = pin!(sleep(self.write_timeout));
+        loop {
+            tokio::select! {
+                biased;
+                // Whatever went wrong, the other side is gone or spoke no HTTP.
+                _ = connection.as_mut() => return,
+                () = check.as_mut() => match deadline.get() {
+                    Some(late) if late <= Instant::now() => {
+                        log!("Connection cut: no complete answer within write_timeout");
+                        return;
+                    }
+                    Some(later) => check.set(sleep_until(later.into())),
+                    None => check.set(sleep(self.write_timeout)),
+                },
+                // Fails only when the server is gone, and then the process is ending.
+                _ = self.closing.wait_for(|closing| *closing), if !*self.closing.borrow() => {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the watchdog answers to each request: health, readiness, "too many", or the function.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::{PathAndQuery, Uri};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::task::spawn_local;
+
+use crate::answer::{Answer, Call, Content};
+use crate::config::Config;
+use crate::limit::{Limiter, Permit};
+use crate::lock::Lock;
+use crate::mode::{INTERNAL, Runner};
+use crate::upload::Upload;
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
+
+/// One watchdog, shared by its connections.
+pub(crate) struct Service {
+    pub(crate) runner: Runner,
+    pub(crate) lock: Lock,
+    pub(crate) limiter: Limiter,
+    read_timeout: Duration,
+    write_timeout: Duration,
+    ready_path: Option<PathAndQuery>,
+    log_call_id: bool,
+}
+
+impl Service {
+    pub(crate) fn new(config: &Config, runner: Runner) -> Self {
+        Self {
+            runner,
+            lock: Lock::new(config.lock_path.clone()),
+            limiter: Limiter::new(config.max_inflight),
+            read_timeout: config.read_timeout,
+            write_timeout: config.write_timeout,
+            ready_path: config.ready_path.clone(),
+            log_call_id: config.log_call_id,
+        }
+    }
+
+    /// Answers one request. `deadline` is where the connection looks up when to give up on it.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        deadline: Rc<Cell<Option<Instant>>>,
+    ) -> Response<Answer> {
+        match request.uri().path() {
+            "/_/health" => own(self.health(request.method())),
+            "/_/ready" => self.ready(request, deadline).await,
+            _ => match self.limiter.admit() {
+                Some(permit) => {
+                    let request = request.map(|body| Upload::new(body, self.read_timeout));
+                    self.invoke(request, permit, deadline).await
+                }
+                None => {
+                    // A sender that is cut off while sending may never read that it should come back later.
+                    spawn_local(Upload::new(request.into_body(), self.read_timeout).discard());
+                    own(self.too_many())
+                }
+            },
+        }
+    }
+
+    fn health(&self, method: &Method) -> Response<Content> {
+        match (method, self.lock.is_healthy()) {
+            (&Method::GET, true) => Response::new(Content::text("OK".to_owned())),
+            (&Method::GET, false) => status(StatusCode::SERVICE_UNAVAILABLE),
+            _ => status(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    async fn ready(
+        &self,
+        request: Request<Incoming>,
+        deadline: Rc<Cell<Option<Instant>>>,
+    ) -> Response<Answer> {
+        if request.method() != Method::GET {
+            return own(status(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        if !self.lock.is_healthy() {
+            return own(status(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        if self.limiter.is_met() {
+            return own(status(StatusCode::TOO_MANY_REQUESTS));
+        }
+        let Some(path) = &self.ready_path else {
+            return own(status(StatusCode::OK));
+        };
+        let mut request = request.map(|_| Upload::empty());
+        *request.uri_mut() = Uri::from(path.clone());
+        self.invoke(request, self.limiter.count(), deadline).await
+    }
+
+    async fn invoke(
+        &self,
+        request: Request<Upload>,
+        permit: Permit,
+        deadline: Rc<Cell<Option<Instant>>>,
+    ) -> Response<Answer> {
+        let started = Instant::now();
+        deadline.set(started.checked_add(self.write_timeout));
+        let is_probe = request
+            .headers()
+            .get(USER_AGENT)
+            .is_some_and(|agent| agent.as_bytes().starts_with(b"kube-probe"));
+        let mut call = Call {
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            started,
+            id: self
+                .log_call_id
+                .then(|| request.headers().get(CALL_ID).cloned())
+                .flatten(),
+            logged: !is_probe,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            sent: 0,
+            deadline,
+            permit,
+        };
+        let response = self.runner.call(request, started, &call.permit).await;
+        call.status = response.status();
+        response.map(|content| Answer::new(content, Some(call)))
+    }
+
+    fn too_many(&self) -> Response<Content> {
+        let most = self.limiter.most();
+        let text = format!("Concurrent request limit exceeded. Max concurrent requests: {most}\n");
+        let mut response = Response::new(Content::text(text));
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.insert(INTERNAL, HeaderValue::from_static("faas-middleware"));
+        response
+    }
+}
+
+/// An answer of the watchdog itself, which is no invocation.
+fn own(response: Response<Content>) -> Response<Answer> {
+    response.map(|content| Answer::new(content, None))
+}
+
+fn status(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::empty());
+    *response.status_mut() = status;
+    response
+}
