@@ -1,0 +1,144 @@
+//! How the state changes: one `match` over everything that can happen.
+//!
+//! Runs on every controller, in every version of this program that is out there, so it decides nothing: no clock, no
+//! randomness, no scheduling; what was decided is in the command. A refused command leaves the state as it was.
+
+mod functions;
+mod nodes;
+mod replicas;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use api::{FunctionName, NodeId, Revision, Timestamp};
+
+use crate::{
+    command::{Action, Actor, Command},
+    outcome::{Outcome, Refusal},
+    state::{Event, MAX_EVENTS, State, User},
+    totals::FunctionTotals,
+};
+
+/// How long the bramble does not repeat a sentence.
+const QUIET: Duration = Duration::from_secs(600);
+
+impl State {
+    /// Applies one committed command.
+    pub fn apply(&mut self, command: Command) -> Outcome {
+        let revision = self.revision.0 + 1;
+        let mut change = Change {
+            state: self,
+            at: command.at,
+            actor: &command.actor,
+            revision,
+        };
+        match change.make(command.action) {
+            Ok(()) => {
+                self.revision = Revision(revision);
+                Outcome::Applied(self.revision)
+            }
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+}
+
+/// One command being applied.
+struct Change<'a> {
+    state: &'a mut State,
+    /// When it was proposed.
+    at: Timestamp,
+    actor: &'a Actor,
+    /// The revision that the state has afterwards, unless the command is refused.
+    revision: u64,
+}
+
+impl Change<'_> {
+    /// Every branch first checks, then changes.
+    fn make(&mut self, action: Action) -> Result<(), Refusal> {
+        match action {
+            Action::Found { name } => self.found(name),
+            Action::AdmitNode {
+                id,
+                facts,
+                controller,
+            } => {
+                self.admit_node(id, *facts, controller);
+                Ok(())
+            }
+            Action::UpdateFacts { id, facts } => self.update_facts(id, *facts),
+            Action::MarkNode { id, phase } => self.mark_node(id, phase),
+            Action::Cordon { id, cordoned } => self.cordon(id, cordoned),
+            Action::RemoveNode { id } => self.remove_node(id),
+            Action::Lead { id } => self.lead(id),
+            Action::PutFunction { spec, expect } => self.put_function(spec, expect),
+            Action::RemoveFunction { name } => self.remove_function(&name),
+            Action::ScaleFunction { name, replicas } => self.scale_function(&name, replicas),
+            Action::Assign {
+                relies_on,
+                place,
+                drain,
+            } => self.assign(&relies_on, place, &drain),
+            Action::ReplicaPhases { node, changes, gone } => self.replica_phases(node, changes, &gone),
+            Action::PutImageFacts { image, platforms } => {
+                self.state.images.entry(image).or_default().extend(platforms);
+                Ok(())
+            }
+            Action::PutUser {
+                name,
+                password_hash,
+                role,
+            } => {
+                self.state.users.insert(name, User { password_hash, role });
+                Ok(())
+            }
+            Action::CheckpointTotals { totals } => {
+                self.checkpoint_totals(totals);
+                Ok(())
+            }
+        }
+    }
+
+    fn found(&mut self, name: String) -> Result<(), Refusal> {
+        if self.state.is_founded() {
+            return Err(Refusal::AlreadyFounded);
+        }
+        self.state.epoch = 1;
+        self.record(None, None, format!("The bramble {name} was founded."));
+        self.state.name = name;
+        self.routes_changed();
+        Ok(())
+    }
+
+    /// Totals of functions that were removed meanwhile are not brought back.
+    fn checkpoint_totals(&mut self, totals: BTreeMap<FunctionName, FunctionTotals>) {
+        for (name, totals) in totals {
+            if self.state.functions.contains_key(&name) {
+                self.state.totals.insert(name, Arc::new(totals));
+            }
+        }
+    }
+
+    /// Says that gateways may have to go by other routes.
+    fn routes_changed(&mut self) {
+        self.state.routes_revision = self.revision;
+    }
+
+    /// Keeps what happened, for people. What the bramble has said lately is not repeated: a crash loop would push
+    /// out everything else.
+    fn record(&mut self, function: Option<FunctionName>, node: Option<NodeId>, text: String) {
+        let lately = |event: &Arc<Event>| self.at.since(event.time) < QUIET && event.text == text;
+        let activity = &mut self.state.activity;
+        if *self.actor == Actor::Bramble && activity.iter().rev().take(16).any(lately) {
+            return;
+        }
+        while activity.len() >= MAX_EVENTS {
+            activity.pop_front();
+        }
+        activity.push_back(Arc::new(Event {
+            time: self.at,
+            actor: self.actor.clone(),
+            function,
+            node,
+            text,
+        }));
+    }
+}

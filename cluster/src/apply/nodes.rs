@@ -1,0 +1,149 @@
+//! Nodes come, go and change.
+
+use std::sync::Arc;
+
+use api::{NodeFacts, NodeId, sync::Phase};
+
+use super::Change;
+use crate::{
+    outcome::Refusal,
+    state::{Node, NodePhase},
+};
+
+impl Change<'_> {
+    /// Taking a node in that is there already only updates what is known of it.
+    pub(super) fn admit_node(&mut self, id: NodeId, facts: NodeFacts, controller: bool) {
+        self.state.removed.remove(&id);
+        if let Some(node) = self.state.nodes.get_mut(&id) {
+            if node.controller != controller {
+                Arc::make_mut(node).controller = controller;
+            }
+            self.set_facts(id, facts);
+            self.routes_changed();
+            return;
+        }
+        self.record(None, Some(id), format!("{} joined.", facts.name));
+        let node = Node {
+            facts,
+            phase: NodePhase::Up,
+            cordoned: false,
+            controller,
+            joined: self.at,
+            generation: self.revision,
+            epoch: self.revision,
+        };
+        self.state.nodes.insert(id, Arc::new(node));
+        self.routes_changed();
+    }
+
+    pub(super) fn update_facts(&mut self, id: NodeId, facts: NodeFacts) -> Result<(), Refusal> {
+        self.node(id)?;
+        self.set_facts(id, facts);
+        Ok(())
+    }
+
+    fn set_facts(&mut self, id: NodeId, facts: NodeFacts) {
+        let Some(node) = self.state.nodes.get_mut(&id) else {
+            return;
+        };
+        let node = Arc::make_mut(node);
+        let placing = |f: &NodeFacts| (f.memory, f.cpu, f.platforms.clone(), f.engine, f.name.clone());
+        if placing(&node.facts) != placing(&facts) {
+            node.epoch = self.revision;
+        }
+        let moved = node.facts.address != facts.address;
+        node.facts = facts;
+        if moved {
+            self.routes_changed();
+        }
+    }
+
+    /// What a lost node last said of its replicas counts no longer, and what was draining there needs no waiting for:
+    /// when the node comes back it stops whatever it should not run.
+    pub(super) fn mark_node(&mut self, id: NodeId, phase: NodePhase) -> Result<(), Refusal> {
+        let revision = self.revision;
+        let node = self.node(id)?;
+        if node.phase == phase {
+            return Ok(());
+        }
+        let name = node.facts.name.clone();
+        node.phase = phase;
+        node.epoch = revision;
+        match phase {
+            NodePhase::Up => self.record(None, Some(id), format!("{name} is back.")),
+            NodePhase::Down => {
+                self.record(None, Some(id), format!("{name} is unplugged or out of reach."));
+                self.forget_phases(id);
+            }
+        }
+        self.routes_changed();
+        Ok(())
+    }
+
+    fn forget_phases(&mut self, id: NodeId) {
+        self.state
+            .replicas
+            .retain(|_, replica| replica.node != id || !replica.is_draining());
+        for replica in self
+            .state
+            .replicas
+            .values_mut()
+            .filter(|replica| replica.node == id)
+        {
+            let replica = Arc::make_mut(replica);
+            if replica.phase != Phase::Starting {
+                replica.phase = Phase::Starting;
+                replica.since = self.at;
+            }
+            replica.reason = String::new();
+        }
+    }
+
+    pub(super) fn cordon(&mut self, id: NodeId, cordoned: bool) -> Result<(), Refusal> {
+        let revision = self.revision;
+        let node = self.node(id)?;
+        if node.cordoned == cordoned {
+            return Ok(());
+        }
+        let name = node.facts.name.clone();
+        node.cordoned = cordoned;
+        node.epoch = revision;
+        let text = match cordoned {
+            true => format!("{name} takes no more replicas."),
+            false => format!("{name} takes replicas again."),
+        };
+        self.record(None, Some(id), text);
+        Ok(())
+    }
+
+    pub(super) fn remove_node(&mut self, id: NodeId) -> Result<(), Refusal> {
+        let name = self.node(id)?.facts.name.clone();
+        self.state.nodes.remove(&id);
+        self.state.removed.insert(id);
+        if self.state.leader == Some(id) {
+            self.state.leader = None;
+        }
+        let its: Vec<_> = self.state.replicas_on(id).map(|(id, _)| id).collect();
+        for id in its {
+            self.forget_replica(id);
+        }
+        self.routes_changed();
+        self.record(None, Some(id), format!("{name} was removed."));
+        Ok(())
+    }
+
+    pub(super) fn lead(&mut self, id: NodeId) -> Result<(), Refusal> {
+        let name = self.node(id)?.facts.name.clone();
+        if self.state.leader != Some(id) {
+            self.state.leader = Some(id);
+            self.routes_changed();
+            self.record(None, Some(id), format!("{name} leads the bramble."));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<&mut Node, Refusal> {
+        let node = self.state.nodes.get_mut(&id);
+        node.map(Arc::make_mut).ok_or(Refusal::NoSuchNode(id))
+    }
+}

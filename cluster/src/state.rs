@@ -1,0 +1,291 @@
+//! What a bramble's controllers replicate: the whole of it, as one value.
+//!
+//! Read through the getters; changed only by [`State::apply`] (module `apply`). Cloned for every applied batch, so
+//! that readers keep the one they have: the values of the large maps are shared, and a clone copies pointers.
+//!
+//! Not here: anything that changes all the time (heartbeats, load, counters): [`crate::memory`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use api::{
+    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, Platform, ReplicaId, Revision,
+    Timestamp, sync::Phase, versioned::Versioned,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{command::Actor, permissions::Role, totals::FunctionTotals};
+
+/// How many events are kept: some days of a quiet bramble, under 100 KB in a snapshot.
+pub const MAX_EVENTS: usize = 400;
+
+/// The replicated state of one bramble.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) revision: Revision,
+    pub(crate) epoch: u64,
+    pub(crate) name: String,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) nodes: BTreeMap<NodeId, Arc<Node>>,
+    pub(crate) removed: BTreeSet<NodeId>,
+    pub(crate) functions: BTreeMap<FunctionName, Arc<Function>>,
+    pub(crate) replicas: BTreeMap<ReplicaId, Arc<Replica>>,
+    pub(crate) next_replica: u64,
+    pub(crate) images: BTreeMap<String, BTreeSet<Platform>>,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) totals: BTreeMap<FunctionName, Arc<FunctionTotals>>,
+    pub(crate) activity: VecDeque<Arc<Event>>,
+    pub(crate) routes_revision: u64,
+}
+
+impl Versioned for State {
+    const NAME: &'static str = "state";
+    const VERSION: u32 = 1;
+}
+
+/// One node, as the bramble knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// What it says it is.
+    pub facts: NodeFacts,
+    /// Whether it is heard of.
+    pub phase: NodePhase,
+    /// Whether it keeps what it has and takes nothing new.
+    pub cordoned: bool,
+    /// Whether it runs a controller.
+    pub controller: bool,
+    /// When it was admitted.
+    pub joined: Timestamp,
+    /// Revision at which its desired set changed last: the number of its [`Generation`].
+    pub generation: u64,
+    /// Revision at which it last changed whether and what it can take: phase, cordon, memory, cores, platforms,
+    /// engine. A placement that was planned on another one is stale.
+    pub epoch: u64,
+}
+
+/// Whether a node is heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodePhase {
+    /// Its agent speaks to the leader.
+    Up,
+    /// Silent for longer than [`crate::liveness::SILENCE`]: its replicas run elsewhere.
+    Down,
+}
+
+/// One function, as it is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// What to run now.
+    pub spec: Arc<FunctionSpec>,
+    /// Version of `spec`: the revision at which it was deployed, so that a function that is removed and deployed
+    /// again never has an earlier version's number.
+    pub version: u64,
+    /// Replicas that are wanted.
+    pub wanted: u32,
+    /// When it was deployed first.
+    pub created: Timestamp,
+    /// When it was deployed last.
+    pub updated: Timestamp,
+    /// Specs of older versions that still have replicas which are not draining.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub older: BTreeMap<u64, Arc<FunctionSpec>>,
+}
+
+impl Function {
+    /// The spec of `version`, while anything runs it.
+    pub fn spec_of(&self, version: u64) -> Option<&Arc<FunctionSpec>> {
+        if version == self.version {
+            Some(&self.spec)
+        } else {
+            self.older.get(&version)
+        }
+    }
+}
+
+/// One replica: where it was placed, and what its node last said of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replica {
+    /// Whose it is.
+    pub function: FunctionName,
+    /// Version of the function that it runs.
+    pub version: u64,
+    /// Where it is.
+    pub node: NodeId,
+    /// Memory that it counts with on its node.
+    pub memory: Memory,
+    /// CPU that it counts with on its node.
+    pub cpu: Cpu,
+    /// Where it stands; [`Phase::Draining`] is for good.
+    pub phase: Phase,
+    /// Why, in a plain sentence; empty where the phase says it all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// How often its node started it again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Since when it is in its phase.
+    pub since: Timestamp,
+}
+
+impl Replica {
+    /// Whether it is on its way out: no longer desired, but its node has not yet said that it is gone.
+    pub fn is_draining(&self) -> bool {
+        self.phase == Phase::Draining
+    }
+}
+
+/// Someone who may sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Hash of the password, as a PHC string; opaque here.
+    pub password_hash: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// The function it is about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionName>,
+    /// The node it is about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// What, as a sentence.
+    pub text: String,
+}
+
+impl State {
+    /// How many commands were applied.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// How often the bramble was founded, recovered or restored; 0 before it is founded.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The bramble's name; empty before it is founded.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the bramble exists yet.
+    pub fn is_founded(&self) -> bool {
+        self.epoch > 0
+    }
+
+    /// The node that leads, or led last.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// All admitted nodes.
+    pub fn nodes(&self) -> &BTreeMap<NodeId, Arc<Node>> {
+        &self.nodes
+    }
+
+    /// The admitted node `id`.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id).map(Arc::as_ref)
+    }
+
+    /// Name of the node `id`; its id where it is not known.
+    pub fn node_name(&self, id: NodeId) -> String {
+        self.node(id)
+            .map_or_else(|| id.to_string(), |node| node.facts.name.clone())
+    }
+
+    /// Whether the node `id` was removed: it stays out until someone admits it again.
+    pub fn is_removed(&self, id: NodeId) -> bool {
+        self.removed.contains(&id)
+    }
+
+    /// All functions.
+    pub fn functions(&self) -> &BTreeMap<FunctionName, Arc<Function>> {
+        &self.functions
+    }
+
+    /// The function `name`.
+    pub fn function(&self, name: &FunctionName) -> Option<&Function> {
+        self.functions.get(name).map(Arc::as_ref)
+    }
+
+    /// All replicas, also draining ones.
+    pub fn replicas(&self) -> &BTreeMap<ReplicaId, Arc<Replica>> {
+        &self.replicas
+    }
+
+    /// The replica `id`.
+    pub fn replica(&self, id: ReplicaId) -> Option<&Replica> {
+        self.replicas.get(&id).map(Arc::as_ref)
+    }
+
+    /// The replicas of `function`, also draining ones.
+    pub fn replicas_of<'a>(
+        &'a self,
+        function: &'a FunctionName,
+    ) -> impl Iterator<Item = (ReplicaId, &'a Replica)> {
+        let replicas = self.replicas.iter().map(|(id, replica)| (*id, replica.as_ref()));
+        replicas.filter(move |(_, replica)| replica.function == *function)
+    }
+
+    /// The replicas on `node`, also draining ones.
+    pub fn replicas_on(&self, node: NodeId) -> impl Iterator<Item = (ReplicaId, &Replica)> {
+        let replicas = self.replicas.iter().map(|(id, replica)| (*id, replica.as_ref()));
+        replicas.filter(move |(_, replica)| replica.node == node)
+    }
+
+    /// Whether `replica` can take invocations: ready, on a node that is heard of.
+    pub fn is_serving(&self, replica: &Replica) -> bool {
+        let up = self
+            .node(replica.node)
+            .is_some_and(|node| node.phase == NodePhase::Up);
+        up && replica.phase == Phase::Ready
+    }
+
+    /// Every platform that `image` is made for, where some node has looked.
+    pub fn image_platforms(&self, image: &str) -> Option<&BTreeSet<Platform>> {
+        self.images.get(image)
+    }
+
+    /// Everyone who may sign in, by name.
+    pub fn users(&self) -> &BTreeMap<String, User> {
+        &self.users
+    }
+
+    /// Invocations of each function, as they were checkpointed last.
+    pub fn totals(&self) -> &BTreeMap<FunctionName, Arc<FunctionTotals>> {
+        &self.totals
+    }
+
+    /// What happened lately, the oldest first; at most [`MAX_EVENTS`].
+    pub fn activity(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.activity.iter().map(Arc::as_ref)
+    }
+
+    /// Version of the set of things that `node` should run.
+    pub fn generation(&self, node: NodeId) -> Option<Generation> {
+        self.node(node).map(|node| Generation {
+            epoch: self.epoch,
+            number: node.generation,
+        })
+    }
+
+    /// Version of the routes: grows whenever [`crate::routes::routes`] may give another answer.
+    pub fn routes_revision(&self) -> Generation {
+        Generation {
+            epoch: self.epoch,
+            number: self.routes_revision,
+        }
+    }
+}
