@@ -1,0 +1,239 @@
+//! The client's side: requests to other nodes over pooled connections.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use api::NodeId;
+use http::{Request, Response, Uri, uri::Scheme};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    Body, Identity,
+    peers::PeerPool,
+    verify::{san_of, server_name},
+};
+
+/// Time to reach a peer, TCP and TLS together. A node that is up answers within milliseconds; half a second of
+/// handshake on a busy Pi 2 is the worst that was seen.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// HTTP/2 connections to one peer for small calls. Each is one task at either end, so that two keep two cores busy;
+/// the second opens only when the first has enough to do.
+const CALL_CONNECTIONS: usize = 2;
+
+/// A node, and where it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Who must answer: the connection is refused where another key does.
+    pub id: NodeId,
+    /// Where its node-to-node port is.
+    pub address: SocketAddr,
+}
+
+/// Why a peer could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing listens there, or the network says no.
+    #[error("failed to connect")]
+    Tcp(#[source] std::io::Error),
+    /// Someone else is there, or we are refused.
+    #[error("failed to agree on TLS")]
+    Tls(#[source] std::io::Error),
+    /// HTTP did not begin.
+    #[error("failed to begin HTTP")]
+    Http(#[source] hyper::Error),
+    /// Nothing happened for too long.
+    #[error("no answer within {} s", CONNECT_LIMIT.as_secs())]
+    TimedOut,
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No connection: nothing was sent.
+    #[error("failed to reach node {} at {}", peer.id, peer.address)]
+    Connect {
+        /// Whom.
+        peer: Peer,
+        /// Why.
+        #[source]
+        source: Arc<ConnectError>,
+    },
+    /// The peer did not take the request: it was not begun.
+    #[error("node {} at {} did not take the request", peer.id, peer.address)]
+    NotTaken {
+        /// Who.
+        peer: Peer,
+        /// Why.
+        #[source]
+        source: Arc<hyper::Error>,
+    },
+    /// The connection broke, or the peer gave up, after the request was sent: it may have been carried out.
+    #[error("node {} at {} did not answer", peer.id, peer.address)]
+    Broken {
+        /// Who.
+        peer: Peer,
+        /// Why.
+        #[source]
+        source: Arc<hyper::Error>,
+    },
+}
+
+impl ClientError {
+    /// Whether the peer surely did not begin with the request, so that it may be made elsewhere.
+    pub fn nothing_was_begun(&self) -> bool {
+        !matches!(self, Self::Broken { .. })
+    }
+}
+
+/// Makes requests to other nodes. Cheap to clone; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    identity: Arc<Identity>,
+    pools: Arc<RwLock<HashMap<NodeId, Arc<PeerPool>>>>,
+    connections_per_peer: usize,
+}
+
+impl Client {
+    /// A client for calls, with connections of its own.
+    pub fn new(identity: Arc<Identity>) -> Self {
+        Self {
+            identity,
+            pools: Arc::default(),
+            connections_per_peer: CALL_CONNECTIONS,
+        }
+    }
+
+    /// A client for bulk transfer (images, snapshots), so that it does not delay calls and heartbeats: connections of
+    /// its own, one per peer.
+    pub fn bulk(identity: Arc<Identity>) -> Self {
+        Self {
+            connections_per_peer: 1,
+            ..Self::new(identity)
+        }
+    }
+
+    /// Who the requests come from.
+    pub fn id(&self) -> NodeId {
+        self.identity.id()
+    }
+
+    /// Sends `request`, whose address is a plain path such as `/v1/sync`, to `peer`. There is no limit on the time to
+    /// an answer; a peer that died is noticed within seconds.
+    ///
+    /// # Errors
+    /// [`ClientError`]; see [`ClientError::nothing_was_begun`].
+    pub async fn request(
+        &self,
+        peer: Peer,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let pool = self.pool(peer);
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(pool.authority.clone());
+        *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path are an address");
+        pool.send(&self.identity, request).await
+    }
+
+    /// Sends `request`, which asks for an upgrade, to `peer`: over an HTTP/1.1 connection of its own. With a 101,
+    /// `hyper::upgrade::on(answer)` is that connection.
+    ///
+    /// # Errors
+    /// [`ClientError`]; see [`ClientError::nothing_was_begun`].
+    pub async fn upgrade(
+        &self,
+        peer: Peer,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let unreachable = |source| ClientError::Connect {
+            peer,
+            source: Arc::new(source),
+        };
+        let connect = async {
+            let stream = dial(&self.identity, peer, Alpn::Http1).await?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(ConnectError::Http)?;
+            Ok((sender, connection))
+        };
+        let (mut sender, connection) = timeout(CONNECT_LIMIT, connect)
+            .await
+            .unwrap_or(Err(ConnectError::TimedOut))
+            .map_err(unreachable)?;
+        // Ends with the connection, or once it is handed over.
+        tokio::spawn(connection.with_upgrades());
+        let name = san_of(peer.id)
+            .try_into()
+            .expect("a node's name is a header's value");
+        request.headers_mut().insert(http::header::HOST, name);
+        sender
+            .send_request(request)
+            .await
+            .map_err(|source| ClientError::Broken {
+                peer,
+                source: Arc::new(source),
+            })
+    }
+
+    /// The connections to `peer`; new ones if it moved.
+    fn pool(&self, peer: Peer) -> Arc<PeerPool> {
+        let known = self
+            .pools
+            .read()
+            .expect("no panic while held")
+            .get(&peer.id)
+            .cloned();
+        if let Some(pool) = known.filter(|pool| pool.peer == peer) {
+            return pool;
+        }
+        let mut pools = self.pools.write().expect("no panic while held");
+        match pools.get(&peer.id) {
+            Some(pool) if pool.peer == peer => pool.clone(),
+            _ => {
+                let pool = Arc::new(PeerPool::new(peer, self.connections_per_peer));
+                pools.insert(peer.id, pool.clone());
+                pool
+            }
+        }
+    }
+}
+
+/// What will be spoken on a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum Alpn {
+    H2,
+    Http1,
+}
+
+/// A connection to `peer` and nobody else.
+pub(crate) async fn dial(
+    identity: &Identity,
+    peer: Peer,
+    alpn: Alpn,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let config = match alpn {
+        Alpn::H2 => &identity.configs.client_h2,
+        Alpn::Http1 => &identity.configs.client_http1,
+    };
+    let attempt = async {
+        let socket = TcpStream::connect(peer.address)
+            .await
+            .map_err(ConnectError::Tcp)?;
+        socket.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        TlsConnector::from(config.clone())
+            .connect(server_name(peer.id), socket)
+            .await
+            .map_err(ConnectError::Tls)
+    };
+    timeout(CONNECT_LIMIT, attempt)
+        .await
+        .unwrap_or(Err(ConnectError::TimedOut))
+}

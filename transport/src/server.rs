@@ -1,0 +1,222 @@
+//! The node-to-node listener.
+//!
+//! One task takes connections, each handshake and each connection runs in its own. A connection lives as long as its
+//! peer is admitted: asked when it opens, with every request, and once a second, so that a node that was removed
+//! cannot finish a long download either.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use api::NodeId;
+use bytes::Bytes;
+use futures_util::{
+    TryFutureExt as _,
+    future::{self, MapOk, Ready},
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::{Either, Empty};
+use hyper::{body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+use crate::{BoxError, Identity, tls::H2, verify::node_of};
+
+/// Time a peer has for the TLS handshake. A Pi 2 that starts 20 functions needs a good part of a second.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Handshakes under way at most; more wait in the kernel's queue. Each costs some 10 kB and, on a Pi, milliseconds of
+/// CPU, and a whole bramble of nodes comes back at once when the power does.
+const HANDSHAKES: usize = 128;
+
+/// How often an open connection asks whether its peer is still admitted.
+const ADMISSION_CHECK: Duration = Duration::from_secs(1);
+
+/// Time that requests under way have to finish once a shutdown began.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Largest set of headers, in bytes; OpenFaaS' own limit.
+pub(crate) const MAX_HEADERS: u32 = 1 << 20;
+
+/// What one stream may have on the way before it is read: enough to keep a gigabit busy at 4 ms of round trip.
+pub(crate) const STREAM_WINDOW: u32 = 512 << 10;
+
+/// What one connection may have on the way, all streams together. It bounds the memory that a peer can fill.
+pub(crate) const CONNECTION_WINDOW: u32 = 2 << 20;
+
+/// What one stream buffers before its source must wait.
+pub(crate) const SEND_BUFFER: usize = 128 << 10;
+
+/// Who sent this request: proved by the handshake. In the extensions of every request that [`serve`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerId(pub NodeId);
+
+/// Serves nodes of this bramble on `listener` until `shutdown`: HTTP/2 or HTTP/1.1 (with upgrades), as the peer
+/// prefers.
+///
+/// A peer needs a certificate of the bramble's authority, and `admitted` must say yes; it is asked often and should
+/// be quick. Requests carry their [`PeerId`]. After `shutdown`, requests under way get a few seconds.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    identity: Arc<Identity>,
+    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    service: S,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let acceptor = TlsAcceptor::from(identity.configs.server.clone());
+    let admitted: Arc<Admitted> = Arc::new(admitted);
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = async {
+            let permit = handshakes.clone().acquire_owned().await.expect("never closed");
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                // Out of file descriptors, most likely; a connection that ends gives one back.
+                debug!(%error, "failed to take a connection");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, admitted, service) = (acceptor.clone(), admitted.clone(), service.clone());
+        let shutdown = shutdown.clone();
+        connections.spawn(async move {
+            let greeted = timeout(HANDSHAKE_LIMIT, greet(&acceptor, socket)).await;
+            drop(permit);
+            match greeted {
+                Ok(Ok((stream, peer))) => {
+                    let service = PeerService {
+                        service,
+                        peer,
+                        admitted,
+                    };
+                    converse(stream, service, shutdown).await;
+                }
+                Ok(Err(error)) => debug!(%error, "refused a connection"),
+                Err(_) => debug!("a handshake took too long"),
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    _ = timeout(SHUTDOWN_GRACE, connections.wait()).await;
+}
+
+type Admitted = dyn Fn(NodeId) -> bool + Send + Sync;
+
+/// The handshake, and who it proved the peer to be.
+async fn greet(acceptor: &TlsAcceptor, socket: TcpStream) -> io::Result<(TlsStream<TcpStream>, NodeId)> {
+    socket.set_nodelay(true)?;
+    let stream = acceptor.accept(socket).await?;
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = certificates.first().ok_or(io::ErrorKind::PermissionDenied)?;
+    let peer = node_of(certificate).map_err(io::Error::other)?;
+    Ok((stream, peer))
+}
+
+/// Serves one connection until it ends, its peer is no longer admitted, or `shutdown`.
+async fn converse<S, B>(stream: TlsStream<TcpStream>, service: PeerService<S>, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30))
+        .max_buf_size(MAX_HEADERS as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(MAX_HEADERS)
+        .max_concurrent_streams(1024)
+        .keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5));
+    let builder = match stream.get_ref().1.alpn_protocol() {
+        Some(protocol) if protocol == H2 => builder.http2_only(),
+        _ => builder.http1_only(),
+    };
+    let (peer, admitted) = (service.peer, service.admitted.clone());
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut check = interval(ADMISSION_CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ending = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(%peer, error, "a connection broke");
+                }
+                return;
+            }
+            _ = check.tick() => {
+                if !admitted(peer) {
+                    debug!(%peer, "cut off: not admitted");
+                    return;
+                }
+            }
+            () = shutdown.cancelled(), if !ending => {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Marks every request with its peer, and refuses those of a peer that is not admitted.
+struct PeerService<S> {
+    service: S,
+    peer: NodeId,
+    admitted: Arc<Admitted>,
+}
+
+impl<S, B> Service<Request<Incoming>> for PeerService<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Response = Response<Either<B, Empty<Bytes>>>;
+    type Error = S::Error;
+    type Future = future::Either<MapOk<S::Future, Taken<B>>, Ready<Result<Self::Response, S::Error>>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if !(self.admitted)(self.peer) {
+            let mut refusal = Response::new(Either::Right(Empty::new()));
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            return future::Either::Right(future::ready(Ok(refusal)));
+        }
+        request.extensions_mut().insert(PeerId(self.peer));
+        let taken: Taken<B> = |answer| answer.map(Either::Left);
+        future::Either::Left(self.service.call(request).map_ok(taken))
+    }
+}
+
+/// From the service's answer to one that a refusal could also be.
+type Taken<B> = fn(Response<B>) -> Response<Either<B, Empty<Bytes>>>;
