@@ -12,7 +12,7 @@
 //! timestamp, and what happens with a decision is the shell's business (docs/decisions/0001-pure-core.md).
 //!
 //! - [`state`], [`command`], [`outcome`]: what is replicated, how it changes, what came of it (`apply`)
-//! - [`schedule`], [`mod@plan`]: where replicas go, and what to change next
+//! - [`capacity`], [`schedule`], [`mod@plan`]: what nodes have, where replicas go, and what to change next
 //! - [`liveness`], [`sync`], [`memory`]: the leader's side of the conversation with agents, and what only it knows
 //! - [`routes`], [`views`], [`lights`]: what others are told
 //! - [`totals`], [`permissions`]: invocations ever counted; who may do what
@@ -22,14 +22,26 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 mod apply;
+pub mod capacity;
 pub mod command;
+pub mod lights;
 pub mod liveness;
+pub mod memory;
 pub mod outcome;
 pub mod permissions;
+pub mod plan;
+pub mod routes;
+pub mod schedule;
 pub mod state;
+pub mod sync;
+#[cfg(test)]
+mod testing;
 pub mod totals;
+pub mod views;
 
 pub use command::{Action, Actor, Command};
 pub use liveness::Moment;
+pub use memory::LeaderMemory;
 pub use outcome::{Outcome, Refusal};
+pub use plan::{Observed, Plan, plan};
 pub use state::State;

@@ -1,0 +1,120 @@
+//! What only the leader knows: lost with it, never replicated, rebuilt from the next reports.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use api::{
+    FunctionName, NodeId, NodeVitals, ReplicaId,
+    sync::{FunctionCounters, ReplicaReport, SyncRequest},
+};
+
+use crate::{
+    liveness::{Liveness, Moment},
+    state::{NodePhase, State},
+    totals::LiveTotals,
+};
+
+/// How many ended processes of a node are remembered, so that a message of theirs that was under way is known as
+/// late. Messages live for seconds, and a process that keeps dying restarts more slowly than that.
+const MAX_ENDED: usize = 8;
+
+/// The leader's memory.
+#[derive(Clone, Debug)]
+pub struct LeaderMemory {
+    /// When each node was last heard.
+    pub liveness: Liveness,
+    /// Running invocation totals.
+    pub totals: LiveTotals,
+    heard: BTreeMap<NodeId, Heard>,
+}
+
+/// The last that one node said.
+#[derive(Clone, Debug)]
+struct Heard {
+    incarnation: u64,
+    ended: VecDeque<u64>,
+    vitals: NodeVitals,
+    counters: Vec<FunctionCounters>,
+    replicas: BTreeMap<ReplicaId, ReplicaReport>,
+}
+
+impl LeaderMemory {
+    /// The memory of a leader that begins at `now`.
+    pub fn new(state: &State, now: Moment) -> Self {
+        Self {
+            liveness: Liveness::new(now),
+            totals: LiveTotals::new(state, now),
+            heard: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps what `from` says; `false` where it is a late message of a process that has ended.
+    pub(crate) fn hear(&mut self, from: NodeId, request: &SyncRequest, now: Moment) -> bool {
+        let mut ended = VecDeque::new();
+        if let Some(before) = self.heard.get_mut(&from) {
+            if before.ended.contains(&request.incarnation) {
+                return false;
+            }
+            ended = std::mem::take(&mut before.ended);
+            if before.incarnation != request.incarnation {
+                ended.push_back(before.incarnation);
+                if ended.len() > MAX_ENDED {
+                    ended.pop_front();
+                }
+            }
+        }
+        let heard = Heard {
+            incarnation: request.incarnation,
+            ended,
+            vitals: request.vitals.clone(),
+            counters: request.counters.clone(),
+            replicas: request.replicas.clone().unwrap_or_default(),
+        };
+        self.heard.insert(from, heard);
+        self.liveness.heard(from, now);
+        self.totals.observe(from, request.incarnation, &request.counters);
+        true
+    }
+
+    /// Forgets nodes that are in the bramble no more.
+    pub(crate) fn forget_strangers(&mut self, state: &State) {
+        self.heard.retain(|id, _| state.node(*id).is_some());
+    }
+
+    /// How `node` was when it was last heard.
+    pub fn vitals(&self, node: NodeId) -> Option<&NodeVitals> {
+        self.heard.get(&node).map(|heard| &heard.vitals)
+    }
+
+    /// What `node` last said of `replica`.
+    pub fn report(&self, node: NodeId, replica: ReplicaId) -> Option<&ReplicaReport> {
+        self.heard.get(&node)?.replicas.get(&replica)
+    }
+
+    /// Invocations that wait for a replica at this moment, by function, on nodes that are up.
+    pub fn waiting(&self, state: &State) -> BTreeMap<FunctionName, u32> {
+        let mut waiting: BTreeMap<FunctionName, u32> = BTreeMap::new();
+        for (id, heard) in &self.heard {
+            if state.node(*id).is_none_or(|node| node.phase == NodePhase::Down) {
+                continue;
+            }
+            for counters in heard.counters.iter().filter(|counters| counters.waiting > 0) {
+                let sum = waiting.entry(counters.function.clone()).or_default();
+                *sum = sum.saturating_add(counters.waiting);
+            }
+        }
+        waiting
+    }
+
+    /// Invocations of `function` that ended, by HTTP status, as the present processes of all nodes count them.
+    pub fn ended_by_code(&self, function: &FunctionName) -> BTreeMap<u16, u64> {
+        let mut by_code: BTreeMap<u16, u64> = BTreeMap::new();
+        let counters = self.heard.values().flat_map(|heard| &heard.counters);
+        for counters in counters.filter(|counters| counters.function == *function) {
+            for (code, ended) in &counters.finished {
+                let sum = by_code.entry(*code).or_default();
+                *sum = sum.saturating_add(*ended);
+            }
+        }
+        by_code
+    }
+}
