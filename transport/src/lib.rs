@@ -8,7 +8,7 @@
 //!
 //! A node is its key: its [`NodeId`](api::NodeId) is the hash of the public key, its certificate names that id, and
 //! both ends of every connection check that the key, the name and the bramble's authority belong together
-//! ([`verify`]). Dates in certificates are not looked at, because a Pi has no clock when it boots ([`tls`]).
+//! (`verify.rs`). Dates in certificates are not looked at, because a Pi has no clock when it boots (`tls.rs`).
 //! Whether a node that proved who it is may still take part is asked of the caller, per connection and per request.
 //!
 //! May touch: sockets, and the directory that an [`Identity`] is kept in.
