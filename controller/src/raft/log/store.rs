@@ -1,0 +1,219 @@
+//! The log as openraft wants it.
+//!
+//! What openraft reads is in memory: entries since the last purge are few and small. What it writes goes into memory
+//! at once, so that it can be read before `append` returns, and then to the disk by the [`Writer`].
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    ops::{Bound, RangeBounds},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use openraft::{
+    LogState, OptionalSend, RaftLogReader, RaftTypeConfig,
+    alias::{LogIdOf, VoteOf},
+    entry::RaftEntry,
+    storage::{IOFlushed, RaftLogStorage},
+};
+
+use super::{
+    disk::Disk,
+    error::StoreError,
+    record::Record,
+    recover::Cut,
+    wal::Wal,
+    writer::{Done, Writer},
+};
+
+/// What is in the log, on the disk or on its way there.
+struct Contents<C: RaftTypeConfig> {
+    vote: Option<VoteOf<C>>,
+    purged: Option<LogIdOf<C>>,
+    last: Option<LogIdOf<C>>,
+    committed: Option<LogIdOf<C>>,
+    /// The `committed` that the disk has or gets.
+    committed_written: Option<LogIdOf<C>>,
+    entries: BTreeMap<u64, C::Entry>,
+}
+
+struct Shared<C: RaftTypeConfig> {
+    contents: Mutex<Contents<C>>,
+    writer: Writer<C>,
+}
+
+/// openraft's log store, and its readers; clones are the same log.
+pub struct LogStore<C: RaftTypeConfig> {
+    shared: Arc<Shared<C>>,
+}
+
+impl<C: RaftTypeConfig> Clone for LogStore<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: RaftTypeConfig> fmt::Debug for LogStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogStore").finish_non_exhaustive()
+    }
+}
+
+/// What opening a log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// There was no log; a new one was begun.
+    pub fresh: bool,
+    /// The index up to which entries were purged.
+    pub purged: Option<u64>,
+    /// The unfinished write that was cut off.
+    pub cut: Option<Cut>,
+}
+
+impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
+    /// Opens the log on `disk`. `on_growth` is called, once between two purges, when the log has become long enough
+    /// for a snapshot to be worth its bytes.
+    ///
+    /// # Errors
+    /// See [`Wal::open`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        on_growth: impl Fn() + Send + Sync + 'static,
+    ) -> Result<(Self, Opened), StoreError> {
+        let stalls = disk.stalls();
+        let (wal, recovered) = Wal::open(disk)?;
+        let opened = Opened {
+            fresh: recovered.fresh,
+            purged: recovered.purged.as_ref().map(|id| id.index),
+            cut: recovered.cut,
+        };
+        let contents = Contents {
+            vote: recovered.vote,
+            purged: recovered.purged,
+            last: recovered.last,
+            committed_written: recovered.committed.clone(),
+            committed: recovered.committed,
+            entries: recovered.entries,
+        };
+        let writer = Writer::new(wal, stalls, Box::new(on_growth));
+        Ok((Self { shared: Arc::new(Shared { contents: Mutex::new(contents), writer }) }, opened))
+    }
+
+    /// Waits until everything written so far is safe or has failed, and closes the files; later writes fail.
+    pub async fn close(&self) {
+        self.shared.writer.close().await;
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents<C>> {
+        // Nothing in here panics half way through a change.
+        self.shared.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `records` on their way to the disk, in the order in which `change` changed the contents.
+    fn write(&self, done: Done<C>, change: impl FnOnce(&mut Contents<C>) -> Vec<Record<C>>) -> io::Result<()> {
+        let mut contents = self.contents();
+        let records = change(&mut contents);
+        self.shared.writer.submit(records, done)
+    }
+}
+
+impl<C: RaftTypeConfig<Entry: Clone>> RaftLogReader<C> for LogStore<C> {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + fmt::Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<C::Entry>, io::Error> {
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        let empty = match range {
+            (Bound::Included(start), Bound::Excluded(end)) => start >= end,
+            (Bound::Included(start), Bound::Included(end)) => start > end,
+            _ => false,
+        };
+        if empty {
+            return Ok(Vec::new());
+        }
+        Ok(self.contents().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<VoteOf<C>>, io::Error> {
+        Ok(self.contents().vote.clone())
+    }
+}
+
+impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<C>, io::Error> {
+        let contents = self.contents();
+        Ok(LogState { last_purged_log_id: contents.purged.clone(), last_log_id: contents.last.clone() })
+    }
+
+    async fn get_log_reader(&mut self) -> Self::LogReader {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &VoteOf<C>) -> Result<(), io::Error> {
+        if self.contents().vote.as_ref() == Some(vote) {
+            return Ok(());
+        }
+        let (done, safe) = tokio::sync::oneshot::channel();
+        self.write(Done::Tell(done), |contents| {
+            contents.vote = Some(vote.clone());
+            vec![Record::Vote(vote.clone())]
+        })?;
+        safe.await.unwrap_or_else(|_| Err(StoreError::Stopped.into_io()))
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogIdOf<C>>) -> Result<(), io::Error> {
+        // Kept for the next batch: it is worth its bytes, but neither a write nor a sync of its own. What a restart
+        // finds may be behind, never ahead.
+        self.contents().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogIdOf<C>>, io::Error> {
+        Ok(self.contents().committed.clone())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<C>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = C::Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        // openraft reads the entries as soon as this returns, long before they are safe; a release build of it
+        // would skip silently what it cannot read.
+        self.write(Done::Flushed(callback), |contents| {
+            let mut records = Vec::new();
+            if contents.committed != contents.committed_written {
+                contents.committed_written.clone_from(&contents.committed);
+                records.extend(contents.committed.clone().map(Record::Committed));
+            }
+            for entry in entries {
+                contents.last = Some(entry.log_id());
+                contents.entries.insert(entry.index(), entry.clone());
+                records.push(Record::Entry(entry));
+            }
+            records
+        })
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogIdOf<C>>) -> Result<(), io::Error> {
+        // Needs no wait: should a power cut undo it, the void entries come back, which nobody relied on; whatever
+        // is appended next becomes safe together with this or after it.
+        self.write(Done::Nobody, |contents| {
+            let keep = last_log_id.as_ref().map_or(0, |id| id.index + 1);
+            drop(contents.entries.split_off(&keep));
+            contents.last = last_log_id.clone().max(contents.purged.clone());
+            vec![Record::Truncate { after: last_log_id }]
+        })
+    }
+
+    async fn purge(&mut self, upto: LogIdOf<C>) -> Result<(), io::Error> {
+        // Needs no wait either: what a power cut brings back is in the snapshot too.
+        self.write(Done::Nobody, |contents| {
+            contents.entries = contents.entries.split_off(&(upto.index + 1));
+            contents.purged = Some(upto.clone());
+            contents.last = contents.last.take().max(contents.purged.clone());
+            vec![Record::Purge(upto)]
+        })
+    }
+}
