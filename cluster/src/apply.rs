@@ -6,6 +6,8 @@
 mod functions;
 mod nodes;
 mod replicas;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -8,6 +8,8 @@
 //! (`rollout`), who is down ([`crate::liveness`]).
 
 mod rollout;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -244,3 +244,6 @@ pub fn no_room(node: &Node, requested: Amounts, wanted: Amounts) -> Option<Reaso
         of: of.cpu,
     })
 }
+
+#[cfg(test)]
+mod tests;

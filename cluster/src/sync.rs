@@ -161,3 +161,6 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         light: light(state, from),
     })
 }
+
+#[cfg(test)]
+mod tests;

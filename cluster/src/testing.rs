@@ -15,7 +15,7 @@ use api::{
 
 use crate::{
     Action, Command, Observed, Outcome, Plan, State,
-    command::{Expect, PhaseChange},
+    command::{Expect, PhaseChange, Relies},
     liveness::Moment,
     plan::plan,
     state::NodePhase,
@@ -92,6 +92,10 @@ impl World {
             .apply(Command::by_bramble(Timestamp::from_millis(self.clock), action))
     }
 
+    pub(crate) fn wait_ms(&mut self, ms: u64) {
+        self.clock += ms;
+    }
+
     pub(crate) fn does(mut self, action: Action) -> Self {
         let outcome = self.apply(action);
         assert!(matches!(outcome, Outcome::Applied(_)), "{outcome}");
@@ -110,7 +114,8 @@ impl World {
 
     /// A node with `mib` for replicas, on top of what the system keeps.
     pub(crate) fn node(self, number: u128, mib: u32) -> Self {
-        self.node_with(number, mib + 200, |_| ())
+        let reserve = if mib + 150 <= 640 { 150 } else { 200 };
+        self.node_with(number, mib + reserve, |_| ())
     }
 
     /// Pis 1 to `count`, each with 1 GB.
@@ -180,6 +185,17 @@ impl World {
             }
         }
         panic!("the plan does not come to an end: {:?}", self.plan().actions);
+    }
+
+    /// Plans and applies once, for `function` alone.
+    pub(crate) fn planned_only(mut self, function: &str) -> Self {
+        for action in self.plan().actions {
+            let its = |relies_on: &Relies| relies_on.functions.contains_key(&name(function));
+            if matches!(&action, Action::Assign { relies_on, .. } if its(relies_on)) {
+                self = self.does(action);
+            }
+        }
+        self
     }
 
     /// One round of reports: every replica on a node that is up becomes `phase`, every draining one is gone.

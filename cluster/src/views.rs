@@ -237,3 +237,6 @@ fn event(event: &Event) -> v1::Event {
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

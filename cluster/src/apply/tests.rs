@@ -1,0 +1,301 @@
+use api::sync::Phase;
+
+use crate::{
+    Action, Actor, Command, Outcome, Refusal, State,
+    command::{Expect, PhaseChange},
+    permissions::Role,
+    state::{MAX_EVENTS, NodePhase},
+    testing::{World, bramble, facts, ids, name, pi, spec},
+    totals::FunctionTotals,
+};
+
+fn put(text: &str, expect: Expect) -> Action {
+    Action::PutFunction {
+        spec: spec(text),
+        expect,
+    }
+}
+
+fn wanted(world: &World) -> u32 {
+    world.state.function(&name("env")).unwrap().wanted
+}
+
+fn min_max(min: u32, max: u32) -> String {
+    format!(r#"env,"labels":{{"com.openfaas.scale.min":"{min}","com.openfaas.scale.max":"{max}"}}"#)
+}
+
+fn changed(id: u64, node: u128, phase: Phase) -> Action {
+    let change = PhaseChange {
+        phase,
+        reason: String::new(),
+        restarts: 0,
+    };
+    Action::ReplicaPhases {
+        node: pi(node),
+        changes: [(api::ReplicaId(id), change)].into(),
+        gone: ids([]),
+    }
+}
+
+#[test]
+fn a_bramble_is_founded_once() {
+    let mut world = bramble();
+    assert!(world.state.is_founded());
+    let again = world.apply(Action::Found {
+        name: "other".to_owned(),
+    });
+    assert_eq!(again, Outcome::Refused(Refusal::AlreadyFounded));
+    assert_eq!(world.state.name(), "bramble");
+}
+
+#[test]
+fn a_function_is_created_only_where_there_is_none_and_updated_only_where_there_is_one() {
+    let mut world = bramble();
+    let missing = Outcome::Refused(Refusal::NoSuchFunction(name("env")));
+    assert_eq!(world.apply(put("env", Expect::Present)), missing);
+    world = world
+        .does(put("env", Expect::Absent))
+        .does(put("env", Expect::Present));
+    let there = Outcome::Refused(Refusal::AlreadyExists(name("env")));
+    assert_eq!(world.apply(put("env", Expect::Absent)), there);
+    assert_eq!(
+        world.apply(Action::ScaleFunction {
+            name: name("sleep"),
+            replicas: 1
+        }),
+        Outcome::Refused(Refusal::NoSuchFunction(name("sleep")))
+    );
+}
+
+#[test]
+fn an_update_replaces_labels_and_environment_whole() {
+    let world = bramble()
+        .deployed(r#"env,"envVars":{"A":"1"},"labels":{"x":"y"}"#)
+        .deployed("env");
+    let function = world.state.function(&name("env")).unwrap();
+    assert!(function.spec.env.is_empty() && function.spec.labels.is_empty());
+}
+
+#[test]
+fn an_update_keeps_the_scale_unless_its_label_says_otherwise() {
+    let world = bramble().deployed("env").scaled("env", 4).deployed("env");
+    assert_eq!(wanted(&world), 4);
+    let world = world.deployed(&min_max(2, 9));
+    assert_eq!(wanted(&world), 2);
+}
+
+#[test]
+fn scaling_stays_within_the_labels_and_zero_is_allowed() {
+    let world = bramble().deployed(&min_max(2, 5)).scaled("env", 9);
+    assert_eq!(wanted(&world), 5);
+    let world = world.scaled("env", 1);
+    assert_eq!(wanted(&world), 2);
+    let world = world.scaled("env", 0);
+    assert_eq!(wanted(&world), 0);
+}
+
+#[test]
+fn a_function_that_is_removed_and_deployed_again_has_another_version() {
+    let world = bramble().deployed("env");
+    let first = world.state.function(&name("env")).unwrap().version;
+    let world = world
+        .does(Action::RemoveFunction { name: name("env") })
+        .deployed("env");
+    assert!(world.state.function(&name("env")).unwrap().version > first);
+}
+
+#[test]
+fn removing_a_function_drains_its_replicas_until_their_nodes_let_go() {
+    let world = bramble()
+        .nodes(1)
+        .deployed("env")
+        .settled()
+        .does(Action::RemoveFunction { name: name("env") });
+    assert!(
+        world
+            .state
+            .replicas()
+            .values()
+            .all(|replica| replica.is_draining())
+    );
+    assert_eq!(world.state.replicas().len(), 1);
+    assert_eq!(world.reported(Phase::Ready).state.replicas().len(), 0);
+}
+
+#[test]
+fn a_draining_replica_never_comes_back() {
+    let world = bramble()
+        .nodes(1)
+        .deployed("env")
+        .settled()
+        .scaled("env", 0)
+        .planned();
+    let before = world.state.replicas().clone();
+    let world = world.does(changed(1, 1, Phase::Ready));
+    assert_eq!(*world.state.replicas(), before);
+}
+
+#[test]
+fn a_node_speaks_only_for_its_own_replicas() {
+    let world = bramble().nodes(2).deployed("env").planned();
+    let before = world.state.replicas().clone();
+    let world = world.does(changed(1, 2, Phase::Ready));
+    assert_eq!(*world.state.replicas(), before);
+}
+
+#[test]
+fn a_node_cannot_let_go_of_a_replica_that_is_wanted() {
+    let world = bramble()
+        .nodes(1)
+        .deployed("env")
+        .settled()
+        .does(Action::ReplicaPhases {
+            node: pi(1),
+            changes: [].into(),
+            gone: ids([1]),
+        });
+    assert_eq!(world.state.replicas().len(), 1);
+}
+
+#[test]
+fn what_a_lost_node_said_counts_no_longer() {
+    let world = bramble()
+        .nodes(1)
+        .deployed("env")
+        .scaled("env", 2)
+        .settled()
+        .scaled("env", 1)
+        .planned()
+        .down(1);
+    let phases: Vec<_> = world
+        .state
+        .replicas()
+        .values()
+        .map(|replica| replica.phase)
+        .collect();
+    assert_eq!(
+        phases,
+        [Phase::Starting],
+        "the draining one is forgotten, the other is not ready"
+    );
+}
+
+#[test]
+fn a_removed_node_takes_its_replicas_along_and_is_remembered() {
+    let world = bramble()
+        .nodes(2)
+        .deployed("env")
+        .settled()
+        .does(Action::RemoveNode { id: pi(1) });
+    assert!(world.state.replicas().is_empty() && world.state.is_removed(pi(1)));
+    let world = world.node(1, 700);
+    assert!(!world.state.is_removed(pi(1)), "until someone admits it again");
+}
+
+#[test]
+fn the_generation_of_a_node_changes_exactly_with_what_it_should_run() {
+    let world = bramble().nodes(2).deployed("env").planned();
+    let generation = |world: &World| world.state.generation(pi(1)).unwrap().number;
+    let placed = generation(&world);
+    let world = world.reported(Phase::Ready).deployed("other").down(2);
+    assert_eq!(generation(&world), placed);
+    let world = world.scaled("env", 0).planned();
+    let drained = generation(&world);
+    assert!(drained > placed);
+    assert_eq!(generation(&world.reported(Phase::Ready)), drained);
+}
+
+#[test]
+fn facts_that_matter_for_placing_make_plans_stale_and_others_do_not() {
+    let world = bramble().nodes(1);
+    let epoch = world.state.node(pi(1)).unwrap().epoch;
+    let with = |change: fn(&mut api::NodeFacts)| {
+        let mut facts = facts(1, 924);
+        change(&mut facts);
+        let world = bramble().nodes(1).does(Action::UpdateFacts {
+            id: pi(1),
+            facts: Box::new(facts),
+        });
+        world.state.node(pi(1)).unwrap().epoch
+    };
+    assert_eq!(with(|facts| facts.version = "0.2.0".to_owned()), epoch);
+    assert_eq!(
+        with(|facts| facts.address = "10.0.0.9:7443".parse().unwrap()),
+        epoch
+    );
+    assert!(with(|facts| facts.memory = api::Memory::from_mib(400)) > epoch);
+}
+
+#[test]
+fn a_crash_loop_does_not_push_everything_else_out_of_the_activity() {
+    let mut world = bramble().nodes(1).deployed("env").planned();
+    for _ in 0..MAX_EVENTS {
+        world = world
+            .does(changed(1, 1, Phase::Failing))
+            .does(changed(1, 1, Phase::Starting));
+    }
+    assert!(
+        world
+            .state
+            .activity()
+            .any(|event| event.text.contains("was deployed"))
+    );
+}
+
+#[test]
+fn the_activity_says_who_did_what_and_has_an_end() {
+    let mut state = State::default();
+    for number in 0..MAX_EVENTS + 10 {
+        let action = put(&format!("env-{number}"), Expect::Any);
+        state.apply(Command::by_user("ada", api::Timestamp::from_millis(1), action));
+    }
+    assert_eq!(state.activity().count(), MAX_EVENTS);
+    let last = state.activity().last().unwrap();
+    assert_eq!(last.actor, Actor::User("ada".to_owned()));
+    assert_eq!(
+        last.text,
+        "env-409.openfaas-fn was deployed: bramble/env-409:latest."
+    );
+}
+
+#[test]
+fn a_node_that_comes_and_goes_says_so_each_time() {
+    let mut world = bramble().nodes(2);
+    for _ in 0..3 {
+        world = world.down(2);
+        world.wait_ms(900_000);
+        world = world.up(2);
+        world.wait_ms(900_000);
+    }
+    let lost = world
+        .state
+        .activity()
+        .filter(|event| event.text == "pi-3b-plus-0002 is unplugged or out of reach.");
+    assert_eq!(lost.count(), 3);
+    assert_eq!(world.state.node(pi(2)).unwrap().phase, NodePhase::Up);
+}
+
+#[test]
+fn users_are_kept_and_totals_only_for_functions_that_exist() {
+    let world = bramble().deployed("env").does(Action::PutUser {
+        name: "admin".to_owned(),
+        password_hash: "$argon2id$…".to_owned(),
+        role: Role::Admin,
+    });
+    assert_eq!(world.state.users()["admin"].role, Role::Admin);
+    let totals = FunctionTotals {
+        base: 7,
+        ..FunctionTotals::default()
+    };
+    let world = world.does(Action::CheckpointTotals {
+        totals: [(name("env"), totals.clone()), (name("gone"), totals)].into(),
+    });
+    assert_eq!(world.state.totals().len(), 1);
+    assert!(
+        world
+            .does(Action::RemoveFunction { name: name("env") })
+            .state
+            .totals()
+            .is_empty()
+    );
+}
