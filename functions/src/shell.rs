@@ -253,20 +253,17 @@ fn unfinished(what: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Vec<(When, Vec<Vec<String>>)>, Failure> {
+    fn parsed(line: &str) -> Result<Vec<Pipeline>, Failure> {
         let variable = |name: &str| match name {
             "NAME" => Some("pi".to_owned()),
             "TWO" => Some("a  b".to_owned()),
             _ => None,
         };
-        Ok(parse(line, &variable)?
-            .into_iter()
-            .map(|pipeline| (pipeline.when, pipeline.stages))
-            .collect())
+        parse(line, &variable)
     }
 
     fn words(line: &str) -> Vec<String> {
-        parsed(line).unwrap().remove(0).1.remove(0)
+        parsed(line).unwrap().remove(0).stages.remove(0)
     }
 
     #[test]
@@ -292,14 +289,17 @@ mod tests {
 
     #[test]
     fn pipes_and_conditions_are_told_apart() {
-        let stage = |word: &str| vec![word.to_owned()];
+        let pipeline = |when, stages: &[&str]| Pipeline {
+            when,
+            stages: stages.iter().map(|word| vec![(*word).to_owned()]).collect(),
+        };
         assert_eq!(
             parsed("a | b && c || d; e\n").unwrap(),
             [
-                (When::Always, vec![stage("a"), stage("b")]),
-                (When::AfterSuccess, vec![stage("c")]),
-                (When::AfterFailure, vec![stage("d")]),
-                (When::Always, vec![stage("e")]),
+                pipeline(When::Always, &["a", "b"]),
+                pipeline(When::AfterSuccess, &["c"]),
+                pipeline(When::AfterFailure, &["d"]),
+                pipeline(When::Always, &["e"]),
             ]
         );
     }

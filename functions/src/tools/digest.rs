@@ -113,18 +113,24 @@ impl<W: Write> Wrapped<W> {
 }
 
 impl<W: Write> Write for Wrapped<W> {
+    /// Takes all or fails: the encoder takes a part for the end.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         if self.width == 0 {
-            return self.inner.write(text);
+            self.inner.write_all(text)?;
+            return Ok(text.len());
         }
-        if self.column == self.width {
-            self.inner.write_all(b"\n")?;
-            self.column = 0;
+        let mut rest = text;
+        while !rest.is_empty() {
+            if self.column == self.width {
+                self.inner.write_all(b"\n")?;
+                self.column = 0;
+            }
+            let length = rest.len().min(self.width - self.column);
+            self.inner.write_all(&rest[..length])?;
+            self.column += length;
+            rest = &rest[length..];
         }
-        let length = text.len().min(self.width - self.column);
-        self.inner.write_all(&text[..length])?;
-        self.column += length;
-        Ok(length)
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

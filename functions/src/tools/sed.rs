@@ -1,8 +1,9 @@
-//! `sed`, the part of it that people use in one line: `s/old/new/gip`, `d`, `p`, `q`, each on all lines or on those
+//! `sed`, the part of it that people use in one line: `s/old/new/2gip`, `d`, `p`, `q`, each on all lines or on those
 //! of a number, of a pattern, the last (`$`), or a range of such.
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
+use std::str::FromStr;
 
 use lexopt::prelude::{Short, Value};
 use regex_lite::Regex;
@@ -30,15 +31,21 @@ impl Place {
 
 /// What is done to a line.
 enum Action {
-    Substitute {
-        pattern: Regex,
-        replacement: Vec<Piece>,
-        all: bool,
-        print: bool,
-    },
+    Substitute(Substitution),
     Delete,
     Print,
     Quit,
+}
+
+/// `s/pattern/replacement/flags`.
+struct Substitution {
+    pattern: Regex,
+    replacement: Vec<Piece>,
+    /// The first match of a line that is replaced, from 1.
+    first: usize,
+    /// And those after it, too.
+    all: bool,
+    print: bool,
 }
 
 /// A part of a replacement.
@@ -94,15 +101,10 @@ pub(super) fn sed(arguments: Vec<OsString>, mut streams: Streams) -> Result<u8, 
                     continue;
                 }
                 match &command.action {
-                    Action::Substitute {
-                        pattern,
-                        replacement,
-                        all,
-                        print,
-                    } => {
-                        if let Some(changed) = substitute(&text, pattern, replacement, *all) {
+                    Action::Substitute(substitution) => {
+                        if let Some(changed) = substitution.apply(&text) {
                             text = changed;
-                            if *print {
+                            if substitution.print {
                                 writeln!(output, "{text}")?;
                             }
                         }
@@ -148,25 +150,30 @@ impl Command {
     }
 }
 
-/// The line with what matches replaced, or `None` if nothing does.
-fn substitute(line: &str, pattern: &Regex, replacement: &[Piece], all: bool) -> Option<String> {
-    let mut changed = String::with_capacity(line.len());
-    let mut copied = 0;
-    let mut any = false;
-    for found in pattern.captures_iter(line).take(if all { usize::MAX } else { 1 }) {
-        let whole = found.get(0)?;
-        changed.push_str(&line[copied..whole.start()]);
-        for piece in replacement {
-            match piece {
-                Piece::Text(text) => changed.push_str(text),
-                Piece::Group(group) => changed.push_str(found.get(*group).map_or("", |group| group.as_str())),
+impl Substitution {
+    /// The line with what matches replaced, or `None` if nothing does.
+    fn apply(&self, line: &str) -> Option<String> {
+        let mut changed = String::with_capacity(line.len());
+        let mut copied = 0;
+        let mut any = false;
+        let most = if self.all { usize::MAX } else { 1 };
+        for found in self.pattern.captures_iter(line).skip(self.first - 1).take(most) {
+            let whole = found.get(0)?;
+            changed.push_str(&line[copied..whole.start()]);
+            for piece in &self.replacement {
+                match piece {
+                    Piece::Text(text) => changed.push_str(text),
+                    Piece::Group(group) => {
+                        changed.push_str(found.get(*group).map_or("", |group| group.as_str()))
+                    }
+                }
             }
+            copied = whole.end();
+            any = true;
         }
-        copied = whole.end();
-        any = true;
+        changed.push_str(&line[copied..]);
+        any.then_some(changed)
     }
-    changed.push_str(&line[copied..]);
-    any.then_some(changed)
 }
 
 /// Reads a script from its beginning on.
@@ -243,16 +250,10 @@ impl Reader<'_> {
             let pattern = self.until('/')?;
             return Ok(Some(Place::Matching(self.dialect(false).compile(&pattern)?)));
         }
-        let digits = self
-            .rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(self.rest.len());
-        if digits == 0 {
-            return Ok(None);
+        if self.rest.starts_with(|letter: char| letter.is_ascii_digit()) {
+            return Ok(Some(Place::Number(self.digits()?)));
         }
-        let number = args::parse(&self.rest[..digits])?;
-        self.rest = &self.rest[digits..];
-        Ok(Some(Place::Number(number)))
+        Ok(None)
     }
 
     fn dialect(&self, ignore_case: bool) -> Dialect {
@@ -268,7 +269,7 @@ impl Reader<'_> {
             .next()
             .ok_or_else(|| Failure::Usage("s needs a pattern".to_owned()))?;
         let (pattern, replacement) = (self.until(delimiter)?, self.until(delimiter)?);
-        let (mut all, mut print, mut ignore_case) = (false, false, false);
+        let (mut first, mut all, mut print, mut ignore_case) = (1, false, false, false);
         loop {
             if self.next_if('g') {
                 all = true;
@@ -276,17 +277,32 @@ impl Reader<'_> {
                 print = true;
             } else if self.next_if('i') || self.next_if('I') {
                 ignore_case = true;
+            } else if self.rest.starts_with(|letter: char| matches!(letter, '1'..='9')) {
+                first = self.digits()?;
             } else {
                 break;
             }
         }
         let pattern = self.dialect(ignore_case).compile(&pattern)?;
-        Ok(Action::Substitute {
+        let replacement = pieces(&replacement);
+        Ok(Action::Substitute(Substitution {
             pattern,
-            replacement: pieces(&replacement),
+            replacement,
+            first,
             all,
             print,
-        })
+        }))
+    }
+
+    /// The number that comes next.
+    fn digits<T: FromStr>(&mut self) -> Result<T, Failure> {
+        let length = self
+            .rest
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(self.rest.len());
+        let number = args::parse(&self.rest[..length])?;
+        self.rest = &self.rest[length..];
+        Ok(number)
     }
 
     /// Up to the next `delimiter` that has no backslash before it; that backslash goes.

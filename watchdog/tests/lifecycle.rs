@@ -1,0 +1,249 @@
+//! Start, health, readiness and end of the real binary.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, unreachable_pub, reason = "tests")]
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::{Response, Watchdog, eventually, runs, send};
+use tempfile::TempDir;
+
+/// Runs the binary to its end.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fwatchdog"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn health_is_ok_while_the_lock_file_is_there() {
+    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let health = watchdog.get("/_/health");
+    assert_eq!((health.status, health.text()), (200, "OK"));
+    assert_eq!(watchdog.request("POST", "/_/health", &[], b"").status, 405);
+    assert_eq!(watchdog.get("/_/ready").status, 200);
+    assert_eq!(watchdog.request("POST", "/_/ready", &[], b"").status, 405);
+
+    fs::remove_file(watchdog.lock_file()).unwrap();
+
+    assert_eq!(watchdog.get("/_/health").status, 503);
+    assert_eq!(watchdog.get("/_/ready").status, 503);
+    assert_eq!(watchdog.post(b"still served").text(), "still served");
+}
+
+#[test]
+fn ready_path_is_a_request_to_the_function() {
+    let watchdog = Watchdog::start(&[("fprocess", "printenv Http_Path"), ("ready_path", "/am-i")]);
+
+    let ready = watchdog.get("/_/ready");
+
+    assert_eq!((ready.status, ready.text()), (200, "/am-i\n"));
+}
+
+#[test]
+fn a_suppressed_lock_is_not_written() {
+    let watchdog = Watchdog::start_unready(&[("fprocess", "cat"), ("suppress_lock", "true")]);
+    eventually("it is said", || watchdog.log().contains("suppress_lock"));
+
+    assert!(!watchdog.lock_file().exists());
+    assert_eq!(watchdog.get("/_/health").status, 503);
+    assert_eq!(watchdog.post(b"served").text(), "served");
+}
+
+#[test]
+fn the_health_check_of_the_binary_looks_for_the_lock_file() {
+    let folder = TempDir::new().unwrap();
+    let check = || {
+        run(
+            &["-run-healthcheck"],
+            &[("TMPDIR", folder.path().to_str().unwrap())],
+        )
+        .status
+        .success()
+    };
+    assert!(!check());
+
+    fs::write(folder.path().join(".lock"), "").unwrap();
+
+    assert!(check());
+}
+
+#[test]
+fn it_tells_its_version() {
+    let output = run(&["-version"], &[]);
+
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim(),
+        concat!("fwatchdog ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_in_words() {
+    for (variables, part) in [
+        (&[][..], "fprocess"),
+        (
+            &[("fprocess", "cat"), ("mode", "afterburn")],
+            "mode `afterburn` is not supported; supported: serializing, http",
+        ),
+        (&[("fprocess", "cat"), ("mode", "http")], "upstream_url"),
+        (&[("fprocess", "cat"), ("write_timeout", "0")], "write_timeout"),
+    ] {
+        let output = run(&[], variables);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn sigterm_removes_the_lock_serves_on_for_the_quiet_time_and_drains() {
+    let mut watchdog = Watchdog::start(&[("fprocess", "cat"), ("healthcheck_interval", "1s")]);
+
+    watchdog.signal(Signal::TERM);
+    eventually("the lock file is removed", || !watchdog.lock_file().exists());
+
+    assert_eq!(watchdog.get("/_/health").status, 503);
+    assert_eq!(watchdog.get("/_/ready").status, 503);
+    assert_eq!(watchdog.post(b"still served").text(), "still served");
+    assert!(watchdog.ended().success());
+}
+
+#[test]
+fn what_is_under_way_is_finished_before_the_end() {
+    let own = [("fprocess", "sleep 1"), ("healthcheck_interval", "0")];
+    let mut watchdog = Watchdog::start(&own);
+    let mut stream = watchdog.connect();
+    send(&mut stream, "POST", "/", &[], b"x");
+    eventually("it is under way", || watchdog.children().len() == 1);
+
+    watchdog.signal(Signal::TERM);
+
+    assert_eq!(Response::read(&mut stream).unwrap().status, 200);
+    assert!(watchdog.ended().success());
+}
+
+#[test]
+fn the_drain_ends_after_write_timeout() {
+    let own = [
+        ("fprocess", "sleep 1000"),
+        ("healthcheck_interval", "0"),
+        ("write_timeout", "500ms"),
+        ("exec_timeout", "0"),
+    ];
+    let mut watchdog = Watchdog::start(&own);
+    let mut stream = watchdog.connect();
+    send(&mut stream, "POST", "/", &[], b"x");
+    eventually("it is under way", || watchdog.children().len() == 1);
+    let function = watchdog.children()[0].0;
+    let started = Instant::now();
+
+    watchdog.signal(Signal::TERM);
+
+    assert!(watchdog.ended().success());
+    assert!(started.elapsed() < Duration::from_secs(5));
+    eventually("the function is killed", || !runs(function));
+}
+
+#[test]
+fn the_end_of_standard_input_is_the_end_if_asked_for() {
+    let mut bound = Watchdog::start(&[("fprocess", "sleep 1000"), ("bramble_exit_with_stdin", "true")]);
+    let mut free = Watchdog::start(&[("fprocess", "sleep 1000")]);
+    let mut stream = bound.connect();
+    send(&mut stream, "POST", "/", &[], b"x");
+    eventually("it is under way", || bound.children().len() == 1);
+    let function = bound.children()[0].0;
+
+    bound.close_stdin();
+    free.close_stdin();
+
+    assert!(bound.ended().success());
+    eventually("its function is killed", || !runs(function));
+    assert!(!bound.lock_file().exists());
+    thread::sleep(Duration::from_millis(200));
+    assert!(!free.has_ended());
+}
+
+#[test]
+fn it_listens_only_where_it_is_told_to() {
+    let own = [("fprocess", "cat"), ("bramble_listen_address", "127.0.0.2")];
+    let watchdog = Watchdog::start(&own);
+
+    assert!(std::net::TcpStream::connect(("127.0.0.1", watchdog.port)).is_err());
+    assert!(std::net::TcpStream::connect(("127.0.0.2", watchdog.port)).is_ok());
+}
+
+#[test]
+fn what_is_ours_is_not_shown_to_the_function() {
+    let watchdog = Watchdog::start(&[("fprocess", "env"), ("bramble_exit_with_stdin", "true")]);
+
+    assert!(!watchdog.get("/").text().contains("bramble_exit_with_stdin"));
+}
+
+/// As PID 1 of a container, orphans fall to the watchdog. A process namespace is such a container, where one may be
+/// made.
+#[test]
+fn as_the_first_process_it_collects_orphans() {
+    let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    if !Command::new("unshare")
+        .args(unshare)
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        eprintln!("no process namespace can be made here: not tested");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    // A grandchild that outlives its parent and then ends.
+    let fprocess = Watchdog::script(&folder, "sh -c 'sleep 0.2 >/dev/null 2>&1 & echo started'");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut child = Command::new("unshare")
+        .args(unshare)
+        .arg(env!("CARGO_BIN_EXE_fwatchdog"))
+        .env("TMPDIR", folder.path())
+        .envs([
+            ("fprocess", fprocess.as_str()),
+            ("port", port.to_string().as_str()),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("it is ready", || folder.path().join(".lock").exists());
+    let unshare_id = i32::try_from(child.id()).unwrap();
+    let first = support::processes()
+        .into_iter()
+        .find(|p| p.parent == unshare_id)
+        .unwrap()
+        .id;
+    for _ in 0..3 {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        send(&mut stream, "POST", "/", &[], b"x");
+        assert_eq!(Response::read(&mut stream).unwrap().text(), "started\n");
+    }
+    let orphans = || {
+        support::processes()
+            .iter()
+            .filter(|process| process.parent == first)
+            .count()
+    };
+    assert!(orphans() > 0, "the grandchildren fell to the first process");
+
+    eventually("all are collected", || orphans() == 0);
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
