@@ -1,1 +1,223 @@
-//! Stub.
+//! The controller: replicated state, planning, and the management API. I/O around the brain (`cluster`).
+//!
+//! ```text
+//! HTTP (http, auth) ─┐                  ┌─► watch ─► desk ─► agents' sync answers
+//! agents (desk) ─────┼─► propose ─► raft ┤
+//! reconciler ────────┘                  └─► watch ─► reconciler: plan, propose
+//! ```
+//!
+//! - [`raft`]: the log, the state machine, members' conversation, the handle with `propose` and `watch`
+//! - `desk`: where agents' sync requests hang; the leader's memory
+//! - `reconciler`: the leader's loop
+//! - [`auth`], `http`: who asks, and what they are answered
+//!
+//! Not here: decisions (`cluster`), invocations (`gateway`), the portal's pages (`web`).
+
+pub mod auth;
+mod clock;
+mod desk;
+mod http;
+pub mod raft;
+mod reconciler;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::{
+    NodeId, Revision,
+    sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
+    versioned::{decode, encode},
+};
+use ::http::{Request, StatusCode};
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    response::{IntoResponse, Response},
+};
+use cluster::{Action, Command, State, permissions::Role};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use auth::{Auth, AuthError, SESSION_COOKIE, SessionToken, is_browser};
+
+use auth::{hash_password, is_password};
+use clock::Clock;
+use desk::Desk;
+use http::ApiError;
+use raft::{InitializeError, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
+
+/// The name of the user who may do everything.
+const ADMIN: &str = "admin";
+
+/// Where on the node-to-node port controllers call each other; the name of the call follows.
+pub const RAFT_PREFIX: &str = "/v1/raft/";
+
+/// Longest call between controllers that is read, in bytes: a snapshot of the largest bramble stays far below.
+const MAX_RAFT_BYTES: usize = 64 << 20;
+
+/// What a controller is given.
+#[derive(Clone)]
+pub struct ControllerConfig {
+    /// The node that it runs on.
+    pub id: NodeId,
+    /// Where it keeps the log and its snapshots.
+    pub dir: PathBuf,
+    /// Name of the bramble, for founding it.
+    pub bramble: String,
+    /// The admin's password, made so whenever it is given.
+    pub admin_password: Option<String>,
+}
+
+/// A controller that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The log or a snapshot cannot be opened.
+    #[error("failed to open what the bramble keeps")]
+    Open(#[from] OpenError),
+    /// It cannot become the first member.
+    #[error("failed to begin the bramble's log")]
+    Initialize(#[from] InitializeError),
+    /// The first commands were not taken.
+    #[error("failed to found the bramble")]
+    Found(#[from] ProposeError),
+    /// The admin's password cannot be hashed.
+    #[error("failed to set the admin's password")]
+    Password(#[from] auth::PasswordError),
+    /// Its disk failed, for instance. The process has to end; starting again finds what is really there.
+    #[error("the controller can no longer run: {0}")]
+    Stopped(String),
+}
+
+/// One controller. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    pub(crate) id: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) desk: Desk,
+    pub(crate) auth: Auth,
+    clock: Clock,
+    /// What remains to be made so once this controller leads.
+    errand: Arc<Mutex<Option<ControllerConfig>>>,
+}
+
+impl std::fmt::Debug for ControllerConfig {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControllerConfig").field("id", &self.id).field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Controller {
+    /// Opens the controller's storage and takes part with what is in it.
+    ///
+    /// # Errors
+    /// [`ControllerError`] where the storage cannot be opened.
+    pub async fn open(config: ControllerConfig, peers: Arc<dyn Peers>) -> Result<Self, ControllerError> {
+        let clock = Clock::new();
+        let storage = RaftConfig { id: config.id, dir: config.dir.clone(), timings: Timings::default() };
+        let raft = Raft::open(storage, peers).await?;
+        raft.initialize([config.id]).await?;
+        Ok(Self {
+            id: config.id,
+            desk: Desk::new(raft.clone(), clock),
+            auth: Auth::new(raft.watch()),
+            raft,
+            clock,
+            errand: Arc::new(Mutex::new(Some(config))),
+        })
+    }
+
+    /// Leads, when elected, until `stop`; then keeps the last counts and closes the storage.
+    ///
+    /// # Errors
+    /// [`ControllerError`] where the bramble cannot be founded, or the controller can no longer run.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), ControllerError> {
+        self.found(&stop).await?;
+        tokio::select! {
+            () = reconciler::run(&self.desk, &self.raft, self.clock, stop) => {}
+            reason = self.raft.stopped() => return Err(ControllerError::Stopped(reason)),
+        }
+        self.raft.shutdown().await;
+        Ok(())
+    }
+
+    /// Begins the bramble if it is new, and makes the admin's password what it should be.
+    async fn found(&self, stop: &CancellationToken) -> Result<(), ControllerError> {
+        let Some(config) = self.errand.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let mut leadership = self.raft.leadership();
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            led = leadership.wait_for(|leadership| leadership.is_me) => if led.is_err() { return Ok(()) },
+        }
+        if !self.state().is_founded() {
+            info!(name = config.bramble, "founds the bramble");
+            self.raft.propose(self.command(Action::Found { name: config.bramble })).await?;
+        }
+        let Some(password) = config.admin_password else { return Ok(()) };
+        let known = self.state().users().get(ADMIN).map(|admin| admin.password_hash.clone());
+        let changed = tokio::task::spawn_blocking(move || match known {
+            Some(known) if is_password(&password, &known) => Ok(None),
+            _ => hash_password(&password).map(Some),
+        });
+        if let Some(password_hash) = changed.await.map_err(|_| auth::PasswordError::Hash)?? {
+            let action = Action::PutUser { name: ADMIN.to_owned(), password_hash, role: Role::Admin };
+            self.raft.propose(self.command(action)).await?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, action: Action) -> Command {
+        Command::by_bramble(self.clock.wall(), action)
+    }
+
+    /// Proposes what `user` asked for; returns when this controller has applied it.
+    pub(crate) async fn change(&self, user: &str, action: Action) -> Result<Revision, ApiError> {
+        let command = Command::by_user(user, self.clock.wall(), action);
+        Ok(self.raft.propose(command).await?.into_result()?)
+    }
+
+    /// The state as this controller has applied it.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.raft.watch().borrow().clone()
+    }
+
+    /// Who signs in, and how.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// Whether `node` was removed from the bramble.
+    pub fn is_removed(&self, node: NodeId) -> bool {
+        self.raft.watch().borrow().is_removed(node)
+    }
+
+    /// The management API, with `portal` below `/ui/`.
+    pub fn router(&self, portal: Router) -> Router {
+        http::router(self.clone(), portal)
+    }
+
+    /// Answers what the node `from` asks over the node-to-node port: [`SYNC_PATH`] and what begins with
+    /// [`RAFT_PREFIX`].
+    pub async fn node_request(&self, from: NodeId, request: Request<Body>) -> Response {
+        let path = request.uri().path().to_owned();
+        if path == SYNC_PATH {
+            let Ok(body) = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await else {
+                return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+            };
+            return match decode::<SyncRequest>(&body) {
+                Ok(sync) => encode(&self.desk.sync(from, sync).await).into_response(),
+                Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+            };
+        }
+        let Some(call) = path.strip_prefix(RAFT_PREFIX) else { return StatusCode::NOT_FOUND.into_response() };
+        let Ok(body) = to_bytes(request.into_body(), MAX_RAFT_BYTES).await else {
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        };
+        match self.raft.handle(from, call, body).await {
+            Ok(answer) => Response::new(Body::from(answer)),
+            Err(error) => (StatusCode::BAD_REQUEST, Bytes::from(error.to_string())).into_response(),
+        }
+    }
+}

@@ -40,16 +40,17 @@ impl<M: Machine> RaftHandle<M> {
         loop {
             let mut leadership = self.leadership();
             let seen = timeout_at(deadline, leadership.wait_for(|now| now.leader.is_some())).await;
-            let leader = match seen {
-                Ok(Ok(now)) => now.leader,
-                Ok(Err(_)) | Err(_) => None,
-            };
+            // Taken out at once: what `wait_for` lends must not be held while waiting.
+            let leader = seen.ok().and_then(|now| now.ok()?.leader);
             let Some(leader) = leader else {
                 return Err(self.fatal().unwrap_or(ProposeError::NoLeader));
             };
             let here = leader == self.inner.id;
-            let attempt =
-                if here { self.write(command.clone()).await } else { self.forward(leader, &command).await };
+            let attempt = if here {
+                self.write(command.clone()).await
+            } else {
+                self.forward(leader, &command).await
+            };
             match attempt? {
                 Attempt::Applied { outcome, .. } if here => return Ok(outcome),
                 Attempt::Applied { index, outcome } => {
@@ -72,14 +73,19 @@ impl<M: Machine> RaftHandle<M> {
         match written {
             Ok(written) => {
                 let outcome = written.data.0.expect("a command has an outcome");
-                Ok(Attempt::Applied { index: written.log_id.index, outcome })
+                Ok(Attempt::Applied {
+                    index: written.log_id.index,
+                    outcome,
+                })
             }
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
                 Ok(Attempt::NotTaken { leader: to.leader_id })
             }
             // The other refusals are about changes of membership and conditions, which commands do not have.
             Err(RaftError::APIError(_)) => Err(ProposeError::Unconfirmed),
-            Err(RaftError::Fatal(fatal)) => Err(ProposeError::Fatal { reason: fatal.to_string() }),
+            Err(RaftError::Fatal(fatal)) => Err(ProposeError::Fatal {
+                reason: fatal.to_string(),
+            }),
         }
     }
 
@@ -101,7 +107,9 @@ impl<M: Machine> RaftHandle<M> {
     /// Waits until entry `index` is applied here.
     async fn wait_until_applied(&self, index: u64) -> Result<(), ProposeError> {
         let wait = self.inner.raft.wait(Some(CONFIRM_PATIENCE));
-        let applied = wait.applied_index_at_least(Some(index), "a forwarded command").await;
+        let applied = wait
+            .applied_index_at_least(Some(index), "a forwarded command")
+            .await;
         applied.map_err(|_| self.fatal().unwrap_or(ProposeError::Unconfirmed))?;
         Ok(())
     }

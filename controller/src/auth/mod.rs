@@ -1,0 +1,112 @@
+//! Who is asking, and may they?
+//!
+//! Here: reading credentials from a request ([`credentials`]), passwords ([`password`]: argon2id once, then a keyed
+//! MAC in memory), the portal's sessions ([`sessions`]), and [`Auth`], which puts them together.
+//!
+//! Not here: which user may do what (`cluster::permissions`), and which route needs what (`http`).
+
+mod credentials;
+mod password;
+mod sessions;
+
+use std::sync::Arc;
+
+use cluster::State;
+use http::{HeaderMap, Method};
+use tokio::sync::watch;
+
+pub use credentials::{SESSION_COOKIE, is_browser};
+pub use password::PasswordError;
+pub(crate) use password::{hash_password, is_password};
+pub use sessions::SessionToken;
+
+use credentials::{Credentials, is_same_origin};
+use password::PasswordCheck;
+use sessions::Sessions;
+
+/// Checks who is asking. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    state: watch::Receiver<Arc<State>>,
+    passwords: Arc<PasswordCheck>,
+    sessions: Arc<Sessions>,
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credentials, or wrong ones.
+    #[error("invalid credentials")]
+    Invalid,
+    /// The session is good, but the request was made by a page of another origin.
+    #[error("this request was made by a page of another origin and is not done in your name")]
+    CrossOrigin,
+    /// Too many passwords are being checked at this moment.
+    #[error("too many sign-ins at once: try again in some seconds")]
+    Busy,
+}
+
+/// Somebody who is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The user's name.
+    pub user: String,
+}
+
+impl Auth {
+    /// Checks against the users in `state`.
+    pub fn new(state: watch::Receiver<Arc<State>>) -> Self {
+        Self { state, passwords: Arc::default(), sessions: Arc::default() }
+    }
+
+    fn password_hash(&self, user: &str) -> Option<String> {
+        self.state.borrow().users().get(user).map(|user| user.password_hash.clone())
+    }
+
+    /// Who sent a request with these headers. A session counts for a changing request only when the request comes
+    /// from the portal's own pages.
+    ///
+    /// # Errors
+    /// [`AuthError`] where nobody is known by it.
+    pub async fn identify(&self, method: &Method, headers: &HeaderMap) -> Result<SignedIn, AuthError> {
+        match Credentials::read(headers) {
+            Some(Credentials::Basic { user, password }) => self.check_password(user, password).await,
+            Some(Credentials::Session(token)) => {
+                let user = self.sessions.user(&token).ok_or(AuthError::Invalid)?;
+                if self.password_hash(&user).is_none() {
+                    return Err(AuthError::Invalid);
+                }
+                if !method.is_safe() && !is_same_origin(headers) {
+                    return Err(AuthError::CrossOrigin);
+                }
+                Ok(SignedIn { user })
+            }
+            None => Err(AuthError::Invalid),
+        }
+    }
+
+    async fn check_password(&self, user: String, password: String) -> Result<SignedIn, AuthError> {
+        let hash = self.password_hash(&user);
+        match self.passwords.check(&user, password, hash).await {
+            Ok(true) => Ok(SignedIn { user }),
+            Ok(false) => Err(AuthError::Invalid),
+            Err(PasswordError::Busy | PasswordError::Hash) => Err(AuthError::Busy),
+        }
+    }
+
+    /// Opens a session for a user who gives the right password.
+    ///
+    /// # Errors
+    /// [`AuthError`] where the password is wrong.
+    pub async fn sign_in(&self, user: String, password: String) -> Result<SessionToken, AuthError> {
+        let signed_in = self.check_password(user, password).await?;
+        Ok(self.sessions.open(&signed_in.user))
+    }
+
+    /// Ends the session that these headers carry, if any.
+    pub fn sign_out(&self, headers: &HeaderMap) {
+        if let Some(Credentials::Session(token)) = Credentials::read(headers) {
+            self.sessions.close(&token);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What time it is: the only place of this room that asks.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use api::Timestamp;
+use cluster::Moment;
+
+/// The clocks of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Begins to count.
+    #[expect(clippy::new_without_default, reason = "a clock that begins by default would begin unnoticed")]
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// For deciding: never goes back.
+    pub(crate) fn now(&self) -> Moment {
+        Moment::new(self.start.elapsed())
+    }
+
+    /// For showing: what the calendar says, which on a Pi without network may be nonsense.
+    pub(crate) fn wall(&self) -> Timestamp {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,60 @@
+//! The management API over HTTP: one file per audience.
+//!
+//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for. [`guard`] lets in who may,
+//! [`error`] alone chooses status codes of errors. The table of routes and permissions is here.
+//!
+//! Not here: invocations (the gateway), the portal's pages (`web`).
+
+mod error;
+mod guard;
+mod openfaas;
+mod v1;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Redirect},
+    routing::{MethodRouter, delete, get, post, put},
+};
+use cluster::permissions::Permission;
+use http::StatusCode;
+
+pub(crate) use error::ApiError;
+
+use crate::Controller;
+use guard::{Gate, guard};
+
+/// Longest body of a management request, in bytes: a deployment with all its environment stays far below.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Every route of the management API, with what somebody must be allowed to use it. `portal` answers below `/ui/`.
+pub(crate) fn router(controller: Controller, portal: Router) -> Router {
+    use Permission::{ChangeFunctions, ViewFunctions, ViewInfo, ViewNodes};
+
+    let needs = |permission: Permission, route: MethodRouter<Controller>| {
+        let gate = Gate { auth: controller.auth.clone(), state: controller.raft.watch(), permission };
+        route.route_layer(from_fn_with_state(gate, guard))
+    };
+
+    let functions = needs(ViewFunctions, get(openfaas::functions::list))
+        .merge(needs(ChangeFunctions, post(openfaas::functions::create)))
+        .merge(needs(ChangeFunctions, put(openfaas::functions::update)))
+        .merge(needs(ChangeFunctions, delete(openfaas::functions::remove)));
+
+    Router::new()
+        .route("/system/functions", functions)
+        .route("/system/function/{name}", needs(ViewFunctions, get(openfaas::functions::status)))
+        .route("/system/scale-function/{name}", needs(ChangeFunctions, post(openfaas::scale::scale)))
+        .route("/system/namespaces", needs(ViewFunctions, get(openfaas::info::namespaces)))
+        .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
+        .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
+        .route("/api/v1/functions/{namespace}/{name}", needs(ViewFunctions, get(v1::function)))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .route("/healthz", get(|| async { "OK" }))
+        .route("/", get(|| async { Redirect::temporary("/ui/") }))
+        .route("/ui", get(|| async { Redirect::temporary("/ui/") }))
+        .with_state(controller)
+        .merge(portal)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n").into_response() })
+}
