@@ -1,0 +1,252 @@
+//! What is stored stays readable: the state and every kind of command against files that are kept.
+//!
+//! A file changes only together with the version in its envelope, or by gaining a field that has a default.
+//! `UPDATE_GOLDEN=1 cargo test -p cluster` writes them anew.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "the files are what is tested")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
+
+use api::{
+    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
+    node::EngineKind,
+    openfaas::FunctionDeployment,
+    sync::Phase,
+    versioned::{Versioned, decode, encode},
+};
+use cluster::{
+    Action, Command, Outcome, Refusal, State,
+    command::{Expect, FunctionRelied, NodeRelied, PhaseChange, Placement, Relies},
+    outcome::Stale,
+    permissions::Role,
+    state::NodePhase,
+    totals::FunctionTotals,
+};
+
+fn matches_golden<T: Versioned + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.json"));
+    let pretty: serde_json::Value = serde_json::from_slice(&encode(value)).unwrap();
+    let pretty = serde_json::to_string_pretty(&pretty).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &pretty).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        pretty, kept,
+        "{name} is written differently now: raise its version, or give the new field a default"
+    );
+    assert_eq!(
+        &decode::<T>(kept.as_bytes()).unwrap(),
+        value,
+        "{name} reads back as it was"
+    );
+}
+
+fn id() -> NodeId {
+    NodeId::from_number(1)
+}
+
+fn name() -> FunctionName {
+    FunctionName::new("env", "").unwrap()
+}
+
+fn facts() -> Box<NodeFacts> {
+    Box::new(NodeFacts {
+        name: "pi-3b-plus-7f2a".to_owned(),
+        board: "Raspberry Pi 3 Model B Plus".to_owned(),
+        address: "192.168.1.20:7443".parse().unwrap(),
+        memory: Memory::from_mib(924),
+        cpu: Cpu::from_cores(4),
+        platforms: vec!["linux/arm64".parse().unwrap(), "linux/arm/v7".parse().unwrap()],
+        os: "Debian GNU/Linux 13 (trixie)".to_owned(),
+        page_bytes: 4096,
+        engine: EngineKind::Docker,
+        version: "0.1.0".to_owned(),
+    })
+}
+
+fn spec(env: &str) -> Arc<FunctionSpec> {
+    let text = format!(
+        r#"{{"service":"env","image":"bramble/env:latest","envVars":{{"A":"{env}"}},
+            "labels":{{"com.openfaas.scale.min":"2"}},"limits":{{"memory":"64Mi","cpu":"100m"}}}}"#
+    );
+    let deployment: FunctionDeployment = serde_json::from_str(&text).unwrap();
+    Arc::new(FunctionSpec::check(&deployment, "").unwrap())
+}
+
+fn totals() -> BTreeMap<FunctionName, FunctionTotals> {
+    let mut totals = FunctionTotals::default();
+    totals.observe(id(), 6, 100);
+    totals.observe(id(), 7, 20);
+    BTreeMap::from([(name(), totals)])
+}
+
+fn put(env: &str) -> Action {
+    Action::PutFunction {
+        spec: spec(env),
+        expect: Expect::Any,
+    }
+}
+
+fn assign(version: u64, place: u32, drain: &[u64]) -> Action {
+    let placement = Placement {
+        function: name(),
+        version,
+        node: id(),
+        memory: Memory::from_mib(64),
+        cpu: Cpu::from_millis(100),
+    };
+    Action::Assign {
+        relies_on: Relies {
+            functions: BTreeMap::from([(name(), FunctionRelied { version, wanted: 2 })]),
+            nodes: BTreeMap::from([(
+                id(),
+                NodeRelied {
+                    epoch: 2,
+                    memory: Memory::from_mib(724),
+                    cpu: Cpu::from_millis(3900),
+                },
+            )]),
+        },
+        place: (0..place).map(|_| placement.clone()).collect(),
+        drain: drain.iter().copied().map(ReplicaId).collect(),
+    }
+}
+
+fn phases() -> Action {
+    let change = |phase, reason: &str| PhaseChange {
+        phase,
+        reason: reason.to_owned(),
+        restarts: 1,
+    };
+    Action::ReplicaPhases {
+        node: id(),
+        changes: BTreeMap::from([
+            (ReplicaId(1), change(Phase::Ready, "")),
+            (
+                ReplicaId(2),
+                change(Phase::Failing, "exits with code 1 right after its start"),
+            ),
+        ]),
+        gone: BTreeSet::from([ReplicaId(9)]),
+    }
+}
+
+/// One of each, in an order in which they make sense together.
+fn actions() -> Vec<(&'static str, Action)> {
+    vec![
+        (
+            "found",
+            Action::Found {
+                name: "bramble".to_owned(),
+            },
+        ),
+        (
+            "admit-node",
+            Action::AdmitNode {
+                id: id(),
+                facts: facts(),
+                controller: true,
+            },
+        ),
+        ("lead", Action::Lead { id: id() }),
+        (
+            "update-facts",
+            Action::UpdateFacts {
+                id: id(),
+                facts: facts(),
+            },
+        ),
+        ("put-function", put("1")),
+        ("assign", assign(5, 2, &[])),
+        ("replica-phases", phases()),
+        (
+            "scale-function",
+            Action::ScaleFunction {
+                name: name(),
+                replicas: 3,
+            },
+        ),
+        (
+            "put-image-facts",
+            Action::PutImageFacts {
+                image: "bramble/env:latest".to_owned(),
+                platforms: BTreeSet::from(["linux/arm64".parse().unwrap()]),
+            },
+        ),
+        (
+            "put-user",
+            Action::PutUser {
+                name: "admin".to_owned(),
+                password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
+                role: Role::Admin,
+            },
+        ),
+        ("checkpoint-totals", Action::CheckpointTotals { totals: totals() }),
+        (
+            "cordon",
+            Action::Cordon {
+                id: id(),
+                cordoned: true,
+            },
+        ),
+        (
+            "mark-node",
+            Action::MarkNode {
+                id: id(),
+                phase: NodePhase::Down,
+            },
+        ),
+        ("remove-node", Action::RemoveNode { id: id() }),
+        ("remove-function", Action::RemoveFunction { name: name() }),
+    ]
+}
+
+#[test]
+fn every_command_is_written_as_it_always_was() {
+    for (kind, action) in actions() {
+        let at = Timestamp::from_millis(1_795_228_830_000);
+        matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));
+    }
+}
+
+#[test]
+fn an_outcome_is_written_as_it_always_was() {
+    matches_golden("outcome-applied", &Outcome::Applied(Revision(42)));
+    let stale = Refusal::Stale(Stale::Node(id()));
+    matches_golden("outcome-refused", &Outcome::Refused(stale));
+}
+
+#[test]
+fn the_state_is_written_as_it_always_was() {
+    let mut state = State::default();
+    let until_cordoned = actions().into_iter().map(|(_, action)| action).take(12);
+    // An update on the way, so that an older version is still in use.
+    let update = [put("2"), assign(13, 1, &[2])];
+    let other = Action::AdmitNode {
+        id: NodeId::from_number(2),
+        facts: facts(),
+        controller: false,
+    };
+    let removed = Action::RemoveNode {
+        id: NodeId::from_number(2),
+    };
+    for (number, action) in until_cordoned.chain(update).chain([other, removed]).enumerate() {
+        let at = Timestamp::from_millis(1_795_228_830_000 + 1000 * number as u64);
+        state.apply(Command::by_bramble(at, action));
+    }
+    assert_eq!(
+        state.revision(),
+        Revision(15),
+        "all but the late plan were applied"
+    );
+    matches_golden("state", &state);
+}
