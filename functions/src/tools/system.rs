@@ -1,6 +1,6 @@
 //! Tools that tell about the system or only wait: date, env, printenv, hostname, uname, sleep, true, false.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -62,7 +62,8 @@ pub(super) fn date(arguments: Vec<OsString>, mut streams: Streams) -> Result<u8,
 
 pub(super) fn env(arguments: Vec<OsString>, mut streams: Streams) -> Result<u8, Failure> {
     let mut words = arguments.into_iter().peekable();
-    let (mut empty, mut null, mut removed, mut set) = (false, false, Vec::new(), Vec::new());
+    let (mut empty, mut null, mut removed) = (false, false, Vec::new());
+    let mut set: Vec<(OsString, OsString)> = Vec::new();
     while let Some(word) = words.next_if(|word| word.as_bytes().starts_with(b"-")) {
         match word.to_str() {
             Some("-" | "-i") => empty = true,
@@ -80,11 +81,12 @@ pub(super) fn env(arguments: Vec<OsString>, mut streams: Streams) -> Result<u8, 
     while let Some(word) = words.next_if(|word| word.as_bytes().contains(&b'=')) {
         let bytes = word.as_bytes();
         let at = bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len());
-        let (name, value) = (&bytes[..at], &bytes[at + 1..]);
-        set.push((
-            OsString::from(std::ffi::OsStr::from_bytes(name)),
-            OsString::from(std::ffi::OsStr::from_bytes(value)),
-        ));
+        let (name, value) = (
+            OsStr::from_bytes(&bytes[..at]).to_owned(),
+            OsStr::from_bytes(&bytes[at + 1..]).to_owned(),
+        );
+        set.retain(|(known, _)| *known != name);
+        set.push((name, value));
     }
     if let Some(program) = words.next() {
         let mut command = Command::new(&program);
