@@ -39,7 +39,11 @@ struct Envelope<B> {
 
 impl<T: Versioned> Serialize for Enveloped<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Envelope { v: T::VERSION, body: &self.0 }.serialize(serializer)
+        Envelope {
+            v: T::VERSION,
+            body: &self.0,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -55,7 +59,9 @@ impl<'de, T: Versioned> Deserialize<'de> for Enveloped<T> {
                 T::VERSION
             )));
         }
-        serde_json::from_str(envelope.body.get()).map(Self).map_err(serde::de::Error::custom)
+        serde_json::from_str(envelope.body.get())
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 

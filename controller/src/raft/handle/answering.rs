@@ -33,12 +33,22 @@ fn answer<T: Versioned>(value: &T) -> Bytes {
 }
 
 fn stopped(error: impl std::fmt::Display) -> CallError {
-    CallError::Fatal { reason: error.to_string() }
+    CallError::Fatal {
+        reason: error.to_string(),
+    }
 }
 
 /// Refuses a call that is not by the one whose vote it carries.
-fn by_its_owner<M: Machine>(from: NodeId, rpc: &'static str, vote: &VoteOf<Types<M>>) -> Result<(), CallError> {
-    if vote.leader_id.node_id == from { Ok(()) } else { Err(CallError::NotYours { from, rpc }) }
+fn by_its_owner<M: Machine>(
+    from: NodeId,
+    rpc: &'static str,
+    vote: &VoteOf<Types<M>>,
+) -> Result<(), CallError> {
+    if vote.leader_id.node_id == from {
+        Ok(())
+    } else {
+        Err(CallError::NotYours { from, rpc })
+    }
 }
 
 impl<M: Machine> RaftHandle<M> {
@@ -53,34 +63,51 @@ impl<M: Machine> RaftHandle<M> {
             call::APPEND => {
                 let AppendRequest::<M>(request) = read(call::APPEND, &body)?;
                 by_its_owner::<M>(from, call::APPEND, &request.vote)?;
-                Ok(answer(&AppendAnswer::<M>(raft.append_entries(request).await.map_err(stopped)?)))
+                Ok(answer(&AppendAnswer::<M>(
+                    raft.append_entries(request).await.map_err(stopped)?,
+                )))
             }
             call::VOTE => {
                 let VoteRequest::<M>(request) = read(call::VOTE, &body)?;
                 by_its_owner::<M>(from, call::VOTE, &request.vote)?;
-                Ok(answer(&VoteAnswer::<M>(raft.vote(request).await.map_err(stopped)?)))
+                Ok(answer(&VoteAnswer::<M>(
+                    raft.vote(request).await.map_err(stopped)?,
+                )))
             }
             call::PRE_VOTE => {
                 let VoteRequest::<M>(request) = read(call::PRE_VOTE, &body)?;
                 by_its_owner::<M>(from, call::PRE_VOTE, &request.vote)?;
-                Ok(answer(&VoteAnswer::<M>(raft.pre_vote(request).await.map_err(stopped)?)))
+                Ok(answer(&VoteAnswer::<M>(
+                    raft.pre_vote(request).await.map_err(stopped)?,
+                )))
             }
             call::SNAPSHOT => {
                 let SnapshotRequest::<M> { vote, meta, state } = read(call::SNAPSHOT, &body)?;
                 by_its_owner::<M>(from, call::SNAPSHOT, &vote)?;
-                let snapshot = SnapshotOf::<Types<M>, _> { meta, snapshot: Arc::new(state.0) };
-                let installed = raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
+                let snapshot = SnapshotOf::<Types<M>, _> {
+                    meta,
+                    snapshot: Arc::new(state.0),
+                };
+                let installed = raft
+                    .install_full_snapshot(vote, snapshot)
+                    .await
+                    .map_err(stopped)?;
                 Ok(answer(&SnapshotAnswer::<M>(installed)))
             }
             call::TRANSFER => {
                 let TransferRequest::<M>(request) = read(call::TRANSFER, &body)?;
                 by_its_owner::<M>(from, call::TRANSFER, request.from_leader())?;
-                Ok(answer(&TransferAnswer::<M>(raft.handle_transfer_leader(request).await.map_err(stopped)?)))
+                Ok(answer(&TransferAnswer::<M>(
+                    raft.handle_transfer_leader(request).await.map_err(stopped)?,
+                )))
             }
             call::PROPOSE => {
                 let ProposeRequest::<M>(command) = read(call::PROPOSE, &body)?;
                 if !self.is_member(from) {
-                    return Err(CallError::NotYours { from, rpc: call::PROPOSE });
+                    return Err(CallError::NotYours {
+                        from,
+                        rpc: call::PROPOSE,
+                    });
                 }
                 let answered = match self.write(command.0).await {
                     Ok(Attempt::Applied { index, outcome }) => ProposeAnswer::<M>::Applied { index, outcome },

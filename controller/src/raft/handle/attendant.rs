@@ -36,35 +36,55 @@ pub(crate) fn start<M: Machine>(
 ) -> (News, tokio::task::JoinHandle<()>) {
     let (tell_leadership, leadership) = watch::channel(Leadership::default());
     let (tell_stopped, stopped) = watch::channel(None);
-    let mut metrics = raft.metrics();
     let task = tokio::spawn(async move {
-        loop {
-            let (now, end) = {
-                let metrics = metrics.borrow_watched();
-                let leadership = Leadership {
-                    leader: metrics.current_leader,
-                    // Not by id alone: while leadership is handed over, the old leader is still named.
-                    is_me: metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id),
-                    term: metrics.current_term,
-                };
-                (leadership, metrics.running_state.as_ref().err().map(ToString::to_string))
-            };
-            if let Some(reason) = end {
-                tell_leadership.send_replace(Leadership { term: now.term, ..Leadership::default() });
-                tell_stopped.send_replace(Some(reason));
-                return;
-            }
-            tell_leadership.send_if_modified(|last| std::mem::replace(last, now) != now);
-            tokio::select! {
-                changed = metrics.changed() => if changed.is_err() {
-                    tell_leadership.send_replace(Leadership { term: now.term, ..Leadership::default() });
-                    tell_stopped.send_replace(Some("it was shut down".to_owned()));
-                    return;
-                },
-                // Where Raft has stopped, the metrics say so next.
-                () = grown.notified() => { _ = raft.trigger().snapshot().await; }
-            }
-        }
+        let reason = attend(&raft, &grown, &tell_leadership).await;
+        tell_leadership.send_modify(|last| *last = Leadership { term: last.term, ..Leadership::default() });
+        tell_stopped.send_replace(Some(reason));
     });
     (News { leadership, stopped }, task)
+}
+
+/// Answers why Raft stopped, once it has.
+async fn attend<M: Machine>(
+    raft: &Raft<Types<M>, MachineStore<M>>,
+    grown: &Notify,
+    leadership: &watch::Sender<Leadership>,
+) -> String {
+    let mut metrics = raft.metrics();
+    // Set while a snapshot is wanted because the log has grown: the last entry of the snapshot before.
+    let mut outgrown: Option<Option<u64>> = None;
+    loop {
+        let snapshot = {
+            let metrics = metrics.borrow_watched();
+            if let Err(fatal) = &metrics.running_state {
+                return fatal.to_string();
+            }
+            let now = Leadership {
+                leader: metrics.current_leader,
+                // Not by id alone: while leadership is handed over, the old leader is still named.
+                is_me: metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id),
+                term: metrics.current_term,
+            };
+            leadership.send_if_modified(|last| std::mem::replace(last, now) != now);
+            metrics.snapshot.as_ref().map(|id| id.index)
+        };
+        if let Some(before) = outgrown
+            && let Some(last) = snapshot
+            && snapshot > before
+        {
+            // Not only down to the few hundred entries that usually stay: these are large ones.
+            _ = raft.trigger().purge_log(last).await;
+            outgrown = None;
+        }
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() {
+                return "it was shut down".to_owned();
+            },
+            () = grown.notified() => {
+                outgrown = Some(snapshot);
+                // Where Raft has stopped, the metrics say so next.
+                _ = raft.trigger().snapshot().await;
+            }
+        }
+    }
 }

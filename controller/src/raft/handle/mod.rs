@@ -53,13 +53,17 @@ impl<M: Machine> Drop for Inner<M> {
 
 impl<M: Machine> Clone for RaftHandle<M> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
     }
 }
 
 impl<M: Machine> fmt::Debug for RaftHandle<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RaftHandle").field("id", &self.inner.id).finish_non_exhaustive()
+        f.debug_struct("RaftHandle")
+            .field("id", &self.inner.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,7 +73,11 @@ type Store<M> = (LogStore<Types<M>>, MachineStore<M>);
 fn open_store<M: Machine>(disk: Arc<dyn Disk>, grown: Arc<Notify>) -> Result<Store<M>, StoreError> {
     let (log, opened) = LogStore::open(Arc::clone(&disk), move || grown.notify_one())?;
     if let Some(cut) = &opened.cut {
-        tracing::info!(file = cut.file, offset = cut.offset, "removed a write that a stop had cut short");
+        tracing::info!(
+            file = cut.file,
+            offset = cut.offset,
+            "removed a write that a stop had cut short"
+        );
     }
     let machine = MachineStore::open(disk, &opened)?;
     Ok((log, machine))
@@ -101,7 +109,9 @@ impl<M: Machine> RaftHandle<M> {
             let grown = Arc::clone(&grown);
             tokio::task::spawn_blocking(move || open_directory(&config.dir, grown))
         };
-        let opened = opening.await.map_err(|error| OpenError::Start { reason: error.to_string() })?;
+        let opened = opening.await.map_err(|error| OpenError::Start {
+            reason: error.to_string(),
+        })?;
         let (lock, store) = opened.map_err(|source| OpenError::Store { dir, source })?;
         Self::start(config.id, config.timings, store, Some(lock), grown, peers).await
     }
@@ -118,7 +128,10 @@ impl<M: Machine> RaftHandle<M> {
     ) -> Result<Self, OpenError> {
         let grown = Arc::new(Notify::new());
         let store = open_store(disk, Arc::clone(&grown));
-        let store = store.map_err(|source| OpenError::Store { dir: "a disk".to_owned(), source })?;
+        let store = store.map_err(|source| OpenError::Store {
+            dir: "a disk".to_owned(),
+            source,
+        })?;
         Self::start(id, timings, store, None, grown, peers).await
     }
 
@@ -130,11 +143,17 @@ impl<M: Machine> RaftHandle<M> {
         grown: Arc<Notify>,
         peers: Arc<dyn Peers>,
     ) -> Result<Self, OpenError> {
-        let config = timings.to_openraft(SNAPSHOT_PATIENCE).map_err(OpenError::Timings)?;
+        let config = timings
+            .to_openraft(SNAPSHOT_PATIENCE)
+            .map_err(OpenError::Timings)?;
         let state = machine.watch();
-        let network = Network { peers: Arc::clone(&peers) };
+        let network = Network {
+            peers: Arc::clone(&peers),
+        };
         let raft = Raft::new(id, config, network, log.clone(), machine).await;
-        let raft = raft.map_err(|fatal| OpenError::Start { reason: fatal.to_string() })?;
+        let raft = raft.map_err(|fatal| OpenError::Start {
+            reason: fatal.to_string(),
+        })?;
         let alone_and_idle = {
             let metrics = raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -143,12 +162,26 @@ impl<M: Machine> RaftHandle<M> {
         if alone_and_idle {
             // Nobody else can lead, so there is nobody to wait for.
             let asked = raft.trigger().elect(false).await;
-            asked.map_err(|fatal| OpenError::Start { reason: fatal.to_string() })?;
+            asked.map_err(|fatal| OpenError::Start {
+                reason: fatal.to_string(),
+            })?;
         }
         let (news, attendant) = attendant::start(raft.clone(), grown);
         let lock = Mutex::new(lock);
-        let inner = Inner { id, raft, log, state, news, peers, timings, attendant, lock };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            id,
+            raft,
+            log,
+            state,
+            news,
+            peers,
+            timings,
+            attendant,
+            lock,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Makes `members`, of which this controller is one, the first members. Does nothing where there are members
@@ -159,7 +192,11 @@ impl<M: Machine> RaftHandle<M> {
     pub async fn initialize(&self, members: impl IntoIterator<Item = NodeId>) -> Result<(), InitializeError> {
         let raft = &self.inner.raft;
         let stopped = |reason: String| InitializeError::Fatal { reason };
-        if raft.is_initialized().await.map_err(|fatal| stopped(fatal.to_string()))? {
+        if raft
+            .is_initialized()
+            .await
+            .map_err(|fatal| stopped(fatal.to_string()))?
+        {
             return Ok(());
         }
         let members: BTreeMap<_, _> = members.into_iter().map(|id| (id, Member {})).collect();
@@ -198,7 +235,9 @@ impl<M: Machine> RaftHandle<M> {
     /// [`ProposeError::Fatal`] where this controller has stopped.
     pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), ProposeError> {
         let wish = self.inner.raft.trigger().transfer_leader(to).await;
-        wish.map_err(|fatal| ProposeError::Fatal { reason: fatal.to_string() })
+        wish.map_err(|fatal| ProposeError::Fatal {
+            reason: fatal.to_string(),
+        })
     }
 
     /// Writes a snapshot now instead of when enough commands have come.
@@ -207,7 +246,9 @@ impl<M: Machine> RaftHandle<M> {
     /// [`ProposeError::Fatal`] where this controller has stopped.
     pub async fn snapshot(&self) -> Result<(), ProposeError> {
         let wish = self.inner.raft.trigger().snapshot().await;
-        wish.map_err(|fatal| ProposeError::Fatal { reason: fatal.to_string() })
+        wish.map_err(|fatal| ProposeError::Fatal {
+            reason: fatal.to_string(),
+        })
     }
 
     /// Returns when this controller has stopped, with the reason: its disk failed, or it was shut down. The process

@@ -66,7 +66,11 @@ impl RealDisk {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where another process has it.
     pub fn lock(&self) -> io::Result<File> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(self.dir.join("lock"))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.dir.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
@@ -86,11 +90,18 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(self.dir.join(name))?))
+        Ok(Box::new(
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(self.dir.join(name))?,
+        ))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().write(true).open(self.dir.join(name))?))
+        Ok(Box::new(
+            OpenOptions::new().write(true).open(self.dir.join(name))?,
+        ))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -20,7 +20,9 @@ const PAYLOAD_BEGINS: &[u8] = b"{\"v\":";
 /// Where the value's form has 4 GiB or more.
 pub(crate) fn encode<T: Versioned>(value: &T) -> Vec<u8> {
     let payload = versioned::encode(value);
-    let length = u32::try_from(payload.len()).expect("commands and states are far below 4 GiB").to_le_bytes();
+    let length = u32::try_from(payload.len())
+        .expect("commands and states are far below 4 GiB")
+        .to_le_bytes();
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
     frame.extend_from_slice(&length);
     frame.extend_from_slice(&checksum(length, &payload).to_le_bytes());
@@ -62,7 +64,11 @@ pub(crate) fn look(file: &[u8], offset: usize) -> Found<'_> {
         return Found::End;
     }
     let behind = offset + 1..file.len();
-    if behind.into_iter().any(|offset| whole(file, offset).is_some()) { Found::Damaged } else { Found::Torn }
+    if behind.into_iter().any(|offset| whole(file, offset).is_some()) {
+        Found::Damaged
+    } else {
+        Found::Torn
+    }
 }
 
 /// The payload of the whole frame at `offset`, if there is one, and the offset behind it.
@@ -99,7 +105,13 @@ mod tests {
         let mut file = frame("hello");
         let next = file.len();
         file.extend([0; 100]);
-        let Found::Frame { payload, next: behind } = look(&file, 0) else { panic!("no frame") };
+        let Found::Frame {
+            payload,
+            next: behind,
+        } = look(&file, 0)
+        else {
+            panic!("no frame")
+        };
         assert_eq!(payload, br#"{"v":1,"body":"hello"}"#);
         assert_eq!(behind, next);
         assert_eq!(look(&file, next), Found::End);

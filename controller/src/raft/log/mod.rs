@@ -12,6 +12,7 @@
 pub mod disk;
 mod error;
 pub(crate) mod frame;
+mod memory;
 mod record;
 mod recover;
 pub mod sim;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StoreError;
+pub use memory::Memory;
 pub use record::{Batch, Begin, Record};
 pub use recover::{Cut, Recovered};
 pub use store::{LogStore, Opened};

@@ -7,30 +7,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use api::versioned;
-use openraft::{
-    RaftTypeConfig,
-    alias::{LogIdOf, VoteOf},
-    entry::RaftEntry,
-};
+use openraft::{RaftTypeConfig, entry::RaftEntry};
 
 use super::{
     disk::Disk,
     error::StoreError,
     frame::{self, Found},
+    memory::Memory,
     record::{Batch, Begin, Record},
-    wal::{Memory, Segment, segment_name, segment_number},
+    wal::{Segment, segment_name, segment_number},
 };
 
 /// What the log held when it was opened.
 pub struct Recovered<C: RaftTypeConfig> {
-    /// For whom this node voted last.
-    pub vote: Option<VoteOf<C>>,
-    /// Up to where entries were purged.
-    pub purged: Option<LogIdOf<C>>,
-    /// The last entry; what was purged where none is left.
-    pub last: Option<LogIdOf<C>>,
-    /// Up to where entries were known to be committed; never behind `last`.
-    pub committed: Option<LogIdOf<C>>,
+    /// All but the entries; `committed` is never beyond `last`.
+    pub memory: Memory<C>,
     /// The entries that were not purged, by index, without a gap.
     pub entries: BTreeMap<u64, C::Entry>,
     /// The unfinished write that was cut off.
@@ -42,10 +33,7 @@ pub struct Recovered<C: RaftTypeConfig> {
 impl<C: RaftTypeConfig> Recovered<C> {
     pub(crate) fn nothing() -> Self {
         Self {
-            vote: None,
-            purged: None,
-            last: None,
-            committed: None,
+            memory: Memory::default(),
             entries: BTreeMap::new(),
             cut: None,
             fresh: true,
@@ -56,12 +44,10 @@ impl<C: RaftTypeConfig> Recovered<C> {
 impl<C: RaftTypeConfig> std::fmt::Debug for Recovered<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recovered")
-            .field("vote", &self.vote)
-            .field("purged", &self.purged)
-            .field("last", &self.last)
-            .field("committed", &self.committed)
+            .field("memory", &self.memory)
             .field("entries", &self.entries.len())
             .field("cut", &self.cut)
+            .field("fresh", &self.fresh)
             .finish()
     }
 }
@@ -84,19 +70,22 @@ pub(crate) struct End {
 }
 
 /// Reads all segments; `None` where there are none.
-pub(crate) fn read<C: RaftTypeConfig>(
-    disk: &dyn Disk,
-) -> Result<Option<(End, Recovered<C>)>, StoreError> {
+pub(crate) fn read<C: RaftTypeConfig>(disk: &dyn Disk) -> Result<Option<(End, Recovered<C>)>, StoreError> {
     let names = disk.list().map_err(StoreError::disk("list", "log"))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     // A purge removes from the front, and a power cut may undo some of its removals and not others. What is left
     // below a gap is of no use; whether it should be gone is checked by what is above.
-    let run = numbers.iter().rev().zip((0..=numbers.last().copied().unwrap_or(0)).rev());
+    let run = numbers
+        .iter()
+        .rev()
+        .zip((0..=numbers.last().copied().unwrap_or(0)).rev());
     let unbroken = run.take_while(|(number, expected)| **number == *expected).count();
     let remains = numbers.drain(..numbers.len() - unbroken).collect::<Vec<_>>();
 
-    let Some(&newest) = numbers.last() else { return Ok(None) };
+    let Some(&newest) = numbers.last() else {
+        return Ok(None);
+    };
     let mut replay = Replay::<C>::default();
     let mut segments = VecDeque::new();
     let (mut offset, mut length, mut cut) = (0, 0, None);
@@ -109,23 +98,37 @@ pub(crate) fn read<C: RaftTypeConfig>(
         let torn = loop {
             match frame::look(&content, at) {
                 Found::Frame { payload, next } => {
-                    let unreadable =
-                        |source| StoreError::Unreadable { file: name.clone(), offset: at, source };
+                    let unreadable = |source| StoreError::Unreadable {
+                        file: name.clone(),
+                        offset: at,
+                        source,
+                    };
                     let batch: Batch<C> = versioned::decode(payload).map_err(unreadable)?;
-                    replay.batch(batch, at == 0).map_err(|Broken| match segments.back() {
-                        // A segment begins with what the one before ended with: that one has lost its end.
-                        Some(Segment { number, .. }) if at == 0 => {
-                            StoreError::Damaged { file: segment_name(*number), offset: place(offset) }
-                        }
-                        _ => StoreError::Damaged { file: name.clone(), offset: at },
-                    })?;
+                    replay
+                        .batch(batch, at == 0)
+                        .map_err(|Broken| match segments.back() {
+                            // A segment begins with what the one before ended with: that one has lost its end.
+                            Some(Segment { number, .. }) if at == 0 => StoreError::Damaged {
+                                file: segment_name(*number),
+                                offset: place(offset),
+                            },
+                            _ => StoreError::Damaged {
+                                file: name.clone(),
+                                offset: at,
+                            },
+                        })?;
                     replay.bytes_since_purge += (next - at) as u64;
                     at = next;
                 }
                 // Every segment has at least its first frame, once it is safe.
                 Found::End => break at == 0,
                 Found::Torn => break true,
-                Found::Damaged => return Err(StoreError::Damaged { file: name, offset: at }),
+                Found::Damaged => {
+                    return Err(StoreError::Damaged {
+                        file: name,
+                        offset: at,
+                    });
+                }
             }
         };
         if torn {
@@ -133,13 +136,20 @@ pub(crate) fn read<C: RaftTypeConfig>(
             // it must be one that nobody relied on yet: the very first, or one whose predecessor is still there.
             let new = at > 0 || number == 1 || !segments.is_empty();
             if number != newest || !new {
-                return Err(StoreError::Damaged { file: name, offset: at });
+                return Err(StoreError::Damaged {
+                    file: name,
+                    offset: at,
+                });
             }
-            cut = Some(Cut { file: name.clone(), offset: at });
+            cut = Some(Cut {
+                file: name.clone(),
+                offset: at,
+            });
         }
         if at == 0 {
             disk.remove(&name).map_err(StoreError::disk("remove", &name))?;
-            disk.sync_names().map_err(StoreError::disk("sync the directory of", &name))?;
+            disk.sync_names()
+                .map_err(StoreError::disk("sync the directory of", &name))?;
             break;
         }
         if torn {
@@ -151,22 +161,41 @@ pub(crate) fn read<C: RaftTypeConfig>(
             length = content.len() as u64;
         }
         offset = at as u64;
-        segments.push_back(Segment { number, greatest: replay.greatest });
+        segments.push_back(Segment {
+            number,
+            greatest: replay.greatest,
+        });
     }
     if segments.is_empty() {
         return Ok(None);
     }
     if replay.lacks_entries() {
-        return Err(StoreError::Missing { file: segment_name(segments[0].number - 1) });
+        return Err(StoreError::Missing {
+            file: segment_name(segments[0].number - 1),
+        });
     }
     for number in remains {
         let name = segment_name(number);
         disk.remove(&name).map_err(StoreError::disk("remove", &name))?;
     }
-    let end = End { segments, offset, length, bytes_since_purge: replay.bytes_since_purge };
-    let Memory { vote, purged, last, committed } = replay.memory;
-    let committed = committed.filter(|committed| Some(committed) <= last.as_ref());
-    let recovered = Recovered { vote, purged, last, committed, entries: replay.entries, cut, fresh: false };
+    let end = End {
+        segments,
+        offset,
+        length,
+        bytes_since_purge: replay.bytes_since_purge,
+    };
+    let Replay {
+        mut memory, entries, ..
+    } = replay;
+    memory.committed = memory
+        .committed
+        .filter(|committed| Some(committed) <= memory.last.as_ref());
+    let recovered = Recovered {
+        memory,
+        entries,
+        cut,
+        fresh: false,
+    };
     Ok(Some((end, recovered)))
 }
 
@@ -225,7 +254,12 @@ impl<C: RaftTypeConfig> Replay<C> {
             }
             Record::Entry(entry) => {
                 let index = entry.index();
-                if self.memory.last.as_ref().is_some_and(|last| last.index + 1 != index) {
+                if self
+                    .memory
+                    .last
+                    .as_ref()
+                    .is_some_and(|last| last.index + 1 != index)
+                {
                     return Err(Broken);
                 }
                 self.greatest = self.greatest.max(Some(index));

@@ -122,7 +122,9 @@ impl SimDisk {
         state.power_off = true;
         let mut names = state.safe_names.clone();
         let kept = luck.below(state.renamings.len() + 1);
-        state.renamings[..kept].iter().for_each(|renaming| renaming.apply(&mut names));
+        state.renamings[..kept]
+            .iter()
+            .for_each(|renaming| renaming.apply(&mut names));
         let files = state.files.iter().map(|file| {
             let mut content = file.safe.clone();
             for change in &file.changes {
@@ -132,10 +134,21 @@ impl SimDisk {
                     Change::Truncate(_) => {}
                 }
             }
-            SimFile { now: content.clone(), safe: content, changes: Vec::new() }
+            SimFile {
+                now: content.clone(),
+                safe: content,
+                changes: Vec::new(),
+            }
         });
-        let next = State { files: files.collect(), safe_names: names.clone(), names, ..State::default() };
-        Self { state: Arc::new(Mutex::new(next)) }
+        let next = State {
+            files: files.collect(),
+            safe_names: names.clone(),
+            names,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(next)),
+        }
     }
 
     /// A planted bug: from now on syncs do nothing and say that they did.
@@ -157,7 +170,11 @@ impl SimDisk {
     /// The size of all files, in bytes.
     pub fn size(&self) -> usize {
         let state = self.lock();
-        state.names.values().map(|&file| state.files[file].now.len()).sum()
+        state
+            .names
+            .values()
+            .map(|&file| state.files[file].now.len())
+            .sum()
     }
 
     /// Changes a file behind everybody's back, as a dying card does; what it was is not known any more.
@@ -180,7 +197,11 @@ impl SimDisk {
     /// The state, unless the power is off.
     fn running(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.lock();
-        if state.power_off { Err(io::Error::other("the power is off")) } else { Ok(state) }
+        if state.power_off {
+            Err(io::Error::other("the power is off"))
+        } else {
+            Ok(state)
+        }
     }
 }
 
@@ -196,7 +217,11 @@ fn keep_part(offset: usize, bytes: &[u8], content: &mut Vec<u8>, luck: &mut Luck
             _ => to,
         };
         if kept > from {
-            Change::Write { offset: offset + from, bytes: bytes[from..kept].to_vec() }.apply(content);
+            Change::Write {
+                offset: offset + from,
+                bytes: bytes[from..kept].to_vec(),
+            }
+            .apply(content);
         }
         from = to;
     }
@@ -212,7 +237,10 @@ impl State {
     }
 
     fn file(&self, name: &str) -> io::Result<usize> {
-        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Frees the files that no name leads to any more, now or after a power cut.
@@ -253,18 +281,27 @@ impl Disk for SimDisk {
         state.files.push(SimFile::default());
         state.change_names([Renaming::Link(name.to_owned(), file)]);
         drop(state);
-        Ok(Box::new(Handle { disk: self.clone(), file }))
+        Ok(Box::new(Handle {
+            disk: self.clone(),
+            file,
+        }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = self.running()?.file(name)?;
-        Ok(Box::new(Handle { disk: self.clone(), file }))
+        Ok(Box::new(Handle {
+            disk: self.clone(),
+            file,
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.running()?;
         let file = state.file(from)?;
-        state.change_names([Renaming::Link(to.to_owned(), file), Renaming::Unlink(from.to_owned())]);
+        state.change_names([
+            Renaming::Link(to.to_owned(), file),
+            Renaming::Unlink(from.to_owned()),
+        ]);
         Ok(())
     }
 
@@ -312,7 +349,10 @@ impl Handle {
 impl DiskFile for Handle {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        self.change(Change::Write { offset, bytes: bytes.to_vec() })
+        self.change(Change::Write {
+            offset,
+            bytes: bytes.to_vec(),
+        })
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {

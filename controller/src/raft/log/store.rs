@@ -20,21 +20,19 @@ use openraft::{
 use super::{
     disk::Disk,
     error::StoreError,
+    memory::Memory,
     record::Record,
-    recover::Cut,
+    recover::{Cut, Recovered},
     wal::Wal,
     writer::{Done, Writer},
 };
 
 /// What is in the log, on the disk or on its way there.
 struct Contents<C: RaftTypeConfig> {
-    vote: Option<VoteOf<C>>,
-    purged: Option<LogIdOf<C>>,
-    last: Option<LogIdOf<C>>,
-    committed: Option<LogIdOf<C>>,
-    /// The `committed` that the disk has or gets.
-    committed_written: Option<LogIdOf<C>>,
+    memory: Memory<C>,
     entries: BTreeMap<u64, C::Entry>,
+    /// The newest commit mark; that of `memory` is the newest that the disk has or gets.
+    committed: Option<LogIdOf<C>>,
 }
 
 struct Shared<C: RaftTypeConfig> {
@@ -49,7 +47,9 @@ pub struct LogStore<C: RaftTypeConfig> {
 
 impl<C: RaftTypeConfig> Clone for LogStore<C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -84,19 +84,25 @@ impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
         let (wal, recovered) = Wal::open(disk)?;
         let opened = Opened {
             fresh: recovered.fresh,
-            purged: recovered.purged.as_ref().map(|id| id.index),
+            purged: recovered.memory.purged.as_ref().map(|id| id.index),
             cut: recovered.cut,
         };
+        let Recovered { memory, entries, .. } = recovered;
         let contents = Contents {
-            vote: recovered.vote,
-            purged: recovered.purged,
-            last: recovered.last,
-            committed_written: recovered.committed.clone(),
-            committed: recovered.committed,
-            entries: recovered.entries,
+            committed: memory.committed.clone(),
+            memory,
+            entries,
         };
         let writer = Writer::new(wal, stalls, Box::new(on_growth));
-        Ok((Self { shared: Arc::new(Shared { contents: Mutex::new(contents), writer }) }, opened))
+        Ok((
+            Self {
+                shared: Arc::new(Shared {
+                    contents: Mutex::new(contents),
+                    writer,
+                }),
+            },
+            opened,
+        ))
     }
 
     /// Waits until everything written so far is safe or has failed, and closes the files; later writes fail.
@@ -106,13 +112,22 @@ impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
 
     fn contents(&self) -> MutexGuard<'_, Contents<C>> {
         // Nothing in here panics half way through a change.
-        self.shared.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .contents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts `records` on their way to the disk, in the order in which `change` changed the contents.
-    fn write(&self, done: Done<C>, change: impl FnOnce(&mut Contents<C>) -> Vec<Record<C>>) -> io::Result<()> {
+    /// Puts the records that `change` answers on their way to the disk, in the order in which it changed the
+    /// entries.
+    fn write(
+        &self,
+        done: Done<C>,
+        change: impl FnOnce(&mut Contents<C>) -> Vec<Record<C>>,
+    ) -> io::Result<()> {
         let mut contents = self.contents();
         let records = change(&mut contents);
+        records.iter().for_each(|record| contents.memory.take(record));
         self.shared.writer.submit(records, done)
     }
 }
@@ -131,11 +146,16 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogReader<C> for LogStore<C> {
         if empty {
             return Ok(Vec::new());
         }
-        Ok(self.contents().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+        Ok(self
+            .contents()
+            .entries
+            .range(range)
+            .map(|(_, entry)| entry.clone())
+            .collect())
     }
 
     async fn read_vote(&mut self) -> Result<Option<VoteOf<C>>, io::Error> {
-        Ok(self.contents().vote.clone())
+        Ok(self.contents().memory.vote.clone())
     }
 }
 
@@ -143,8 +163,11 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<C>, io::Error> {
-        let contents = self.contents();
-        Ok(LogState { last_purged_log_id: contents.purged.clone(), last_log_id: contents.last.clone() })
+        let Memory { purged, last, .. } = self.contents().memory.clone();
+        Ok(LogState {
+            last_purged_log_id: purged,
+            last_log_id: last,
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -152,14 +175,11 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
     }
 
     async fn save_vote(&mut self, vote: &VoteOf<C>) -> Result<(), io::Error> {
-        if self.contents().vote.as_ref() == Some(vote) {
+        if self.contents().memory.vote.as_ref() == Some(vote) {
             return Ok(());
         }
         let (done, safe) = tokio::sync::oneshot::channel();
-        self.write(Done::Tell(done), |contents| {
-            contents.vote = Some(vote.clone());
-            vec![Record::Vote(vote.clone())]
-        })?;
+        self.write(Done::Tell(done), |_| vec![Record::Vote(vote.clone())])?;
         safe.await.unwrap_or_else(|_| Err(StoreError::Stopped.into_io()))
     }
 
@@ -183,12 +203,10 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
         // would skip silently what it cannot read.
         self.write(Done::Flushed(callback), |contents| {
             let mut records = Vec::new();
-            if contents.committed != contents.committed_written {
-                contents.committed_written.clone_from(&contents.committed);
+            if contents.committed != contents.memory.committed {
                 records.extend(contents.committed.clone().map(Record::Committed));
             }
             for entry in entries {
-                contents.last = Some(entry.log_id());
                 contents.entries.insert(entry.index(), entry.clone());
                 records.push(Record::Entry(entry));
             }
@@ -202,7 +220,6 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
         self.write(Done::Nobody, |contents| {
             let keep = last_log_id.as_ref().map_or(0, |id| id.index + 1);
             drop(contents.entries.split_off(&keep));
-            contents.last = last_log_id.clone().max(contents.purged.clone());
             vec![Record::Truncate { after: last_log_id }]
         })
     }
@@ -211,8 +228,6 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
         // Needs no wait either: what a power cut brings back is in the snapshot too.
         self.write(Done::Nobody, |contents| {
             contents.entries = contents.entries.split_off(&(upto.index + 1));
-            contents.purged = Some(upto.clone());
-            contents.last = contents.last.take().max(contents.purged.clone());
             vec![Record::Purge(upto)]
         })
     }

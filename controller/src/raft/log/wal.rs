@@ -15,17 +15,14 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-use openraft::{
-    RaftTypeConfig,
-    alias::{LogIdOf, VoteOf},
-    entry::RaftEntry,
-};
+use openraft::{RaftTypeConfig, entry::RaftEntry};
 
 use super::{
     disk::{Disk, DiskFile},
     error::StoreError,
     frame,
-    record::{Batch, Begin, Record},
+    memory::Memory,
+    record::{Batch, Record},
     recover::{self, Recovered},
 };
 
@@ -56,51 +53,6 @@ pub(crate) struct Segment {
     pub(crate) greatest: Option<u64>,
 }
 
-/// What the log remembers beside the entries themselves: what a new segment begins with.
-pub(crate) struct Memory<C: RaftTypeConfig> {
-    pub(crate) vote: Option<VoteOf<C>>,
-    pub(crate) purged: Option<LogIdOf<C>>,
-    pub(crate) last: Option<LogIdOf<C>>,
-    pub(crate) committed: Option<LogIdOf<C>>,
-}
-
-impl<C: RaftTypeConfig> Default for Memory<C> {
-    fn default() -> Self {
-        Self { vote: None, purged: None, last: None, committed: None }
-    }
-}
-
-impl<C: RaftTypeConfig> Memory<C> {
-    /// Remembers one more record.
-    pub(crate) fn take(&mut self, record: &Record<C>) {
-        match record {
-            Record::Begin(begin) => {
-                self.vote.clone_from(&begin.vote);
-                self.purged.clone_from(&begin.purged);
-                self.last.clone_from(&begin.last);
-                self.committed.clone_from(&begin.committed);
-            }
-            Record::Vote(vote) => self.vote = Some(vote.clone()),
-            Record::Entry(entry) => self.last = Some(entry.log_id()),
-            Record::Truncate { after } => self.last = after.clone().max(self.purged.clone()),
-            Record::Purge(upto) => {
-                self.purged = Some(upto.clone());
-                self.last = self.last.take().max(self.purged.clone());
-            }
-            Record::Committed(upto) => self.committed = Some(upto.clone()),
-        }
-    }
-
-    fn begin(&self) -> Record<C> {
-        Record::Begin(Box::new(Begin {
-            vote: self.vote.clone(),
-            purged: self.purged.clone(),
-            last: self.last.clone(),
-            committed: self.committed.clone(),
-        }))
-    }
-}
-
 /// The log on a disk, open for writing. One owner.
 pub struct Wal<C: RaftTypeConfig> {
     disk: Arc<dyn Disk>,
@@ -119,7 +71,10 @@ pub struct Wal<C: RaftTypeConfig> {
 
 impl<C: RaftTypeConfig> fmt::Debug for Wal<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wal").field("segments", &self.segments).field("offset", &self.offset).finish_non_exhaustive()
+        f.debug_struct("Wal")
+            .field("segments", &self.segments)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,19 +91,13 @@ impl<C: RaftTypeConfig> Wal<C> {
         let number = end.segments.back().expect("recovery found a segment").number;
         let name = segment_name(number);
         let file = disk.open(&name).map_err(StoreError::disk("open", &name))?;
-        let memory = Memory {
-            vote: recovered.vote.clone(),
-            purged: recovered.purged.clone(),
-            last: recovered.last.clone(),
-            committed: recovered.committed.clone(),
-        };
         let wal = Self {
             disk,
             segments: end.segments,
             file,
             offset: end.offset,
             length: end.length,
-            memory,
+            memory: recovered.memory.clone(),
             bytes_since_purge: end.bytes_since_purge,
             failed: false,
         };
@@ -157,7 +106,10 @@ impl<C: RaftTypeConfig> Wal<C> {
 
     /// The first segment of a new log.
     fn begin(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
-        let first = Segment { number: 1, greatest: None };
+        let first = Segment {
+            number: 1,
+            greatest: None,
+        };
         let name = segment_name(first.number);
         let file = disk.create(&name).map_err(StoreError::disk("create", &name))?;
         let mut wal = Self {
@@ -171,7 +123,9 @@ impl<C: RaftTypeConfig> Wal<C> {
             failed: false,
         };
         wal.write_frame(&Batch(vec![wal.memory.begin()]))?;
-        wal.disk.sync_names().map_err(StoreError::disk("sync the directory of", &name))?;
+        wal.disk
+            .sync_names()
+            .map_err(StoreError::disk("sync the directory of", &name))?;
         Ok(wal)
     }
 
@@ -200,12 +154,17 @@ impl<C: RaftTypeConfig> Wal<C> {
         if rolled {
             // Nobody may rely on a file whose name a power cut could take away.
             let name = segment_name(self.current().number);
-            self.disk.sync_names().map_err(StoreError::disk("sync the directory of", &name))?;
+            self.disk
+                .sync_names()
+                .map_err(StoreError::disk("sync the directory of", &name))?;
         }
         let mut purged = false;
         for record in &batch.0 {
             if let Record::Entry(entry) = record {
-                let segment = self.segments.back_mut().expect("there is always a current segment");
+                let segment = self
+                    .segments
+                    .back_mut()
+                    .expect("there is always a current segment");
                 segment.greatest = segment.greatest.max(Some(entry.index()));
             }
             purged |= matches!(record, Record::Purge(_));
@@ -218,8 +177,14 @@ impl<C: RaftTypeConfig> Wal<C> {
     fn next_segment(&mut self) -> Result<(), StoreError> {
         let number = self.current().number + 1;
         let name = segment_name(number);
-        self.file = self.disk.create(&name).map_err(StoreError::disk("create", &name))?;
-        self.segments.push_back(Segment { number, greatest: None });
+        self.file = self
+            .disk
+            .create(&name)
+            .map_err(StoreError::disk("create", &name))?;
+        self.segments.push_back(Segment {
+            number,
+            greatest: None,
+        });
         (self.offset, self.length) = (0, 0);
         Ok(())
     }
@@ -231,10 +196,14 @@ impl<C: RaftTypeConfig> Wal<C> {
         if end > self.length {
             let grown = end.next_multiple_of(GROW_BYTES);
             let zeros = vec![0; usize::try_from(grown - self.length).expect("a segment fits in memory")];
-            self.file.write_at(self.length, &zeros).map_err(StoreError::disk("grow", &name))?;
+            self.file
+                .write_at(self.length, &zeros)
+                .map_err(StoreError::disk("grow", &name))?;
             self.length = grown;
         }
-        self.file.write_at(self.offset, &frame).map_err(StoreError::disk("write", &name))?;
+        self.file
+            .write_at(self.offset, &frame)
+            .map_err(StoreError::disk("write", &name))?;
         self.file.sync().map_err(StoreError::disk("sync", &name))?;
         self.offset = end;
         self.bytes_since_purge += frame.len() as u64;
@@ -249,12 +218,16 @@ impl<C: RaftTypeConfig> Wal<C> {
         let mut removed = false;
         while self.segments.len() > 1 && self.segments[0].greatest <= purged {
             let name = segment_name(self.segments[0].number);
-            self.disk.remove(&name).map_err(StoreError::disk("remove", &name))?;
+            self.disk
+                .remove(&name)
+                .map_err(StoreError::disk("remove", &name))?;
             self.segments.pop_front();
             removed = true;
         }
         if removed {
-            self.disk.sync_names().map_err(StoreError::disk("sync the directory of", "log"))?;
+            self.disk
+                .sync_names()
+                .map_err(StoreError::disk("sync the directory of", "log"))?;
         }
         Ok(())
     }

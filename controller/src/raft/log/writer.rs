@@ -56,7 +56,9 @@ struct Pen<C: RaftTypeConfig> {
 impl<C: RaftTypeConfig> Pen<C> {
     fn write(&mut self, records: Vec<Record<C>>) -> Result<(), String> {
         // As text, because several may want to know.
-        self.wal.write(records).map_err(|error| error.into_io().to_string())?;
+        self.wal
+            .write(records)
+            .map_err(|error| error.into_io().to_string())?;
         let grown = self.wal.bytes_since_purge() >= GROWTH_BYTES;
         if grown && !self.told_of_growth {
             (self.on_growth)();
@@ -86,16 +88,24 @@ impl<C: RaftTypeConfig> fmt::Debug for Writer<C> {
 
 impl<C: RaftTypeConfig> Writer<C> {
     pub(crate) fn new(wal: Wal<C>, stalls: bool, on_growth: Box<dyn Fn() + Send + Sync>) -> Self {
-        let pen = Pen { wal, on_growth, told_of_growth: false };
+        let pen = Pen {
+            wal,
+            on_growth,
+            told_of_growth: false,
+        };
         if !stalls {
-            return Self { way: Way::Here(Mutex::new(Some(pen))) };
+            return Self {
+                way: Way::Here(Mutex::new(Some(pen))),
+            };
         }
         let (jobs, queue) = channel();
         thread::Builder::new()
             .name("raft-log".to_owned())
             .spawn(move || run(pen, &queue))
             .expect("a controller that cannot start a thread cannot run");
-        Self { way: Way::Thread(jobs) }
+        Self {
+            way: Way::Thread(jobs),
+        }
     }
 
     /// Puts `records` behind those before. An error says that the log is closed; what goes wrong later, `done` is
@@ -146,7 +156,11 @@ fn run<C: RaftTypeConfig>(mut pen: Pen<C>, queue: &Receiver<Job<C>>) {
                 }
             }
         }
-        let result = if records.is_empty() { Ok(()) } else { pen.write(records) };
+        let result = if records.is_empty() {
+            Ok(())
+        } else {
+            pen.write(records)
+        };
         for done in waiting {
             done.call(result.clone().map_err(io::Error::other));
         }

@@ -51,7 +51,9 @@ fn file_name(next_index: u64) -> String {
 }
 
 fn next_index_in(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("snapshot-").filter(|digits| digits.len() == 16)?;
+    let digits = name
+        .strip_prefix("snapshot-")
+        .filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
 }
 
@@ -72,12 +74,20 @@ impl Snapshots {
         disk: Arc<dyn Disk>,
         needed: u64,
     ) -> Result<(Self, Option<Stored<M, N>>), StoreError> {
-        let snapshots = Self { disk, saving: Mutex::new(()) };
+        let snapshots = Self {
+            disk,
+            saving: Mutex::new(()),
+        };
         let found = snapshots.load_from(needed)?;
-        let kept = found.as_ref().map_or(0, |stored| next_index::<Types<M, N>>(&stored.meta));
+        let kept = found
+            .as_ref()
+            .map_or(0, |stored| next_index::<Types<M, N>>(&stored.meta));
         snapshots.remove_unfinished()?;
         for damaged in snapshots.list()?.into_iter().filter(|next| *next > kept) {
-            tracing::warn!(file = file_name(damaged), "a damaged snapshot is removed; an older one and the log do");
+            tracing::warn!(
+                file = file_name(damaged),
+                "a damaged snapshot is removed; an older one and the log do"
+            );
             snapshots.remove(&file_name(damaged))?;
         }
         Ok((snapshots, found))
@@ -102,14 +112,23 @@ impl Snapshots {
         self.remove_unfinished()?;
         let header = frame::encode(&SnapshotHeader::<Types<M, N>> { meta: meta.clone() });
         let body = frame::encode(state);
-        let mut file = self.disk.create(UNFINISHED).map_err(StoreError::disk("create", UNFINISHED))?;
-        file.write_at(0, &header).map_err(StoreError::disk("write", UNFINISHED))?;
-        file.write_at(header.len() as u64, &body).map_err(StoreError::disk("write", UNFINISHED))?;
+        let mut file = self
+            .disk
+            .create(UNFINISHED)
+            .map_err(StoreError::disk("create", UNFINISHED))?;
+        file.write_at(0, &header)
+            .map_err(StoreError::disk("write", UNFINISHED))?;
+        file.write_at(header.len() as u64, &body)
+            .map_err(StoreError::disk("write", UNFINISHED))?;
         file.sync().map_err(StoreError::disk("sync", UNFINISHED))?;
         drop(file);
         let name = file_name(next);
-        self.disk.rename(UNFINISHED, &name).map_err(StoreError::disk("rename", &name))?;
-        self.disk.sync_names().map_err(StoreError::disk("sync the directory of", &name))?;
+        self.disk
+            .rename(UNFINISHED, &name)
+            .map_err(StoreError::disk("rename", &name))?;
+        self.disk
+            .sync_names()
+            .map_err(StoreError::disk("sync the directory of", &name))?;
         let older = self.list()?.into_iter().filter(|other| *other < next);
         older.map(file_name).try_for_each(|name| self.remove(&name))
     }
@@ -131,7 +150,9 @@ impl Snapshots {
         }
         match refused {
             Some(error) => Err(error),
-            None if needed > 0 => Err(StoreError::Missing { file: file_name(needed) }),
+            None if needed > 0 => Err(StoreError::Missing {
+                file: file_name(needed),
+            }),
             None => Ok(None),
         }
     }
@@ -151,7 +172,11 @@ impl Snapshots {
     /// Removes what a stop in the middle of [`Snapshots::save`] left.
     fn remove_unfinished(&self) -> Result<(), StoreError> {
         let names = self.disk.list().map_err(StoreError::disk("list", "snapshots"))?;
-        if names.iter().any(|name| name == UNFINISHED) { self.remove(UNFINISHED) } else { Ok(()) }
+        if names.iter().any(|name| name == UNFINISHED) {
+            self.remove(UNFINISHED)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -33,7 +33,9 @@ pub struct MachineStore<M: Machine, N: MemberId = api::NodeId> {
 
 impl<M: Machine, N: MemberId> fmt::Debug for MachineStore<M, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MachineStore").field("applied", &self.applied).finish_non_exhaustive()
+        f.debug_struct("MachineStore")
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,10 +49,15 @@ impl<M: Machine, N: MemberId> MachineStore<M, N> {
         let (snapshots, stored) = Snapshots::open::<M, N>(disk, log.purged.map_or(0, |index| index + 1))?;
         if stored.is_some() && log.fresh {
             // Its votes are gone with it: going on could vote twice in one term.
-            return Err(StoreError::Missing { file: "log-*".to_owned() });
+            return Err(StoreError::Missing {
+                file: "log-*".to_owned(),
+            });
         }
         let (state, meta) = stored.map_or_else(Default::default, |Stored { meta, state }| (state, meta));
-        let SnapshotMetaOf::<Types<M, N>> { last_log_id, last_membership } = meta;
+        let SnapshotMetaOf::<Types<M, N>> {
+            last_log_id,
+            last_membership,
+        } = meta;
         Ok(Self {
             state: watch::Sender::new(Arc::new(state)),
             applied: last_log_id,
@@ -73,7 +80,12 @@ impl<M: Machine, N: MemberId> MachineStore<M, N> {
 
     /// Applies entries that are all at hand, publishes the state, and answers the proposers.
     fn apply_batch(&mut self, batch: Vec<EntryResponder<Types<M, N>>>) {
-        let Self { state, applied, members, .. } = self;
+        let Self {
+            state,
+            applied,
+            members,
+            ..
+        } = self;
         let mut answers = Vec::with_capacity(batch.len());
         state.send_if_modified(|state| {
             let mut changed = false;
@@ -107,7 +119,9 @@ async fn on_disk<T: Send + 'static>(
 ) -> io::Result<T> {
     let result = if snapshots.stall() {
         let snapshots = Arc::clone(snapshots);
-        tokio::task::spawn_blocking(move || work(&snapshots)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || work(&snapshots))
+            .await
+            .map_err(io::Error::other)?
     } else {
         work(snapshots)
     };
@@ -138,7 +152,11 @@ impl<M: Machine, N: MemberId> RaftStateMachine<Types<M, N>> for MachineStore<M, 
 
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
         let state = self.state.borrow().clone();
-        SnapshotWriter { meta: self.meta(), state, snapshots: Arc::clone(&self.snapshots) }
+        SnapshotWriter {
+            meta: self.meta(),
+            state,
+            snapshots: Arc::clone(&self.snapshots),
+        }
     }
 
     async fn install_snapshot(
@@ -147,7 +165,10 @@ impl<M: Machine, N: MemberId> RaftStateMachine<Types<M, N>> for MachineStore<M, 
         snapshot: Self::SnapshotData,
     ) -> Result<(), io::Error> {
         let (stored, state) = (meta.clone(), Arc::clone(&snapshot));
-        on_disk(&self.snapshots, move |snapshots| snapshots.save::<M, N>(&stored, &state)).await?;
+        on_disk(&self.snapshots, move |snapshots| {
+            snapshots.save::<M, N>(&stored, &state)
+        })
+        .await?;
         self.applied = meta.last_log_id;
         self.members = meta.last_membership.clone();
         self.state.send_replace(snapshot);
@@ -159,7 +180,10 @@ impl<M: Machine, N: MemberId> RaftStateMachine<Types<M, N>> for MachineStore<M, 
     ) -> Result<Option<SnapshotOf<Types<M, N>, Self::SnapshotData>>, io::Error> {
         // Read when needed and not kept: a second copy of the state would be the larger cost.
         let stored = on_disk(&self.snapshots, Snapshots::load::<M, N>).await?;
-        Ok(stored.map(|Stored { meta, state }| SnapshotOf::<Types<M, N>, _> { meta, snapshot: Arc::new(state) }))
+        Ok(stored.map(|Stored { meta, state }| SnapshotOf::<Types<M, N>, _> {
+            meta,
+            snapshot: Arc::new(state),
+        }))
     }
 }
 
@@ -172,7 +196,9 @@ pub struct SnapshotWriter<M: Machine, N: MemberId = api::NodeId> {
 
 impl<M: Machine, N: MemberId> fmt::Debug for SnapshotWriter<M, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnapshotWriter").field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("SnapshotWriter")
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
     }
 }
 
@@ -181,7 +207,13 @@ impl<M: Machine, N: MemberId> RaftSnapshotBuilder<Types<M, N>> for SnapshotWrite
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types<M, N>, Arc<M>>, io::Error> {
         let (meta, state) = (self.meta.clone(), Arc::clone(&self.state));
-        on_disk(&self.snapshots, move |snapshots| snapshots.save::<M, N>(&meta, &state)).await?;
-        Ok(SnapshotOf::<Types<M, N>, _> { meta: self.meta.clone(), snapshot: Arc::clone(&self.state) })
+        on_disk(&self.snapshots, move |snapshots| {
+            snapshots.save::<M, N>(&meta, &state)
+        })
+        .await?;
+        Ok(SnapshotOf::<Types<M, N>, _> {
+            meta: self.meta.clone(),
+            snapshot: Arc::clone(&self.state),
+        })
     }
 }

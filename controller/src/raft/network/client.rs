@@ -20,8 +20,8 @@ use openraft::{
 use tokio::time::timeout;
 
 use super::messages::{
-    AppendAnswer, AppendRequest, SnapshotAnswer, SnapshotRequest, TransferAnswer, TransferRequest, VoteAnswer,
-    VoteRequest, call,
+    AppendAnswer, AppendRequest, SnapshotAnswer, SnapshotRequest, TransferAnswer, TransferRequest,
+    VoteAnswer, VoteRequest, call,
 };
 use crate::raft::types::{Enveloped, Machine, Member, Types};
 
@@ -63,9 +63,18 @@ impl Peer {
     ) -> Result<A, AskError> {
         let body = Bytes::from(versioned::encode(question));
         let answer = timeout(patience, self.peers.call(self.to, rpc, body)).await;
-        let answer = answer.map_err(|_| AskError::Silent { peer: self.to, patience })?;
-        let answer = answer.map_err(|source| AskError::Unreachable { peer: self.to, source })?;
-        versioned::decode(&answer).map_err(|source| AskError::Unreadable { peer: self.to, source })
+        let answer = answer.map_err(|_| AskError::Silent {
+            peer: self.to,
+            patience,
+        })?;
+        let answer = answer.map_err(|source| AskError::Unreachable {
+            peer: self.to,
+            source,
+        })?;
+        versioned::decode(&answer).map_err(|source| AskError::Unreadable {
+            peer: self.to,
+            source,
+        })
     }
 }
 
@@ -125,7 +134,10 @@ impl<M: Machine> RaftNetworkFactory<Types<M>> for Network {
     type Network = Conversation<M>;
 
     async fn new_client(&mut self, target: NodeId, _: &Member) -> Self::Network {
-        Conversation { peer: Peer::new(Arc::clone(&self.peers), target), machine: std::marker::PhantomData }
+        Conversation {
+            peer: Peer::new(Arc::clone(&self.peers), target),
+            machine: std::marker::PhantomData,
+        }
     }
 }
 
@@ -143,8 +155,10 @@ impl<M: Machine> RaftNetworkV2<Types<M>> for Conversation<M> {
         rpc: raft::AppendEntriesRequest<Types<M>>,
         _: RPCOption,
     ) -> Result<raft::AppendEntriesResponse<Types<M>>, RPCError<Types<M>>> {
-        let answer: AppendAnswer<M> =
-            self.peer.ask(call::APPEND, &AppendRequest::<M>(rpc), APPEND_PATIENCE).await?;
+        let answer: AppendAnswer<M> = self
+            .peer
+            .ask(call::APPEND, &AppendRequest::<M>(rpc), APPEND_PATIENCE)
+            .await?;
         Ok(answer.0)
     }
 
@@ -153,8 +167,10 @@ impl<M: Machine> RaftNetworkV2<Types<M>> for Conversation<M> {
         rpc: raft::VoteRequest<Types<M>>,
         option: RPCOption,
     ) -> Result<raft::VoteResponse<Types<M>>, RPCError<Types<M>>> {
-        let answer: VoteAnswer<M> =
-            self.peer.ask(call::VOTE, &VoteRequest::<M>(rpc), option.hard_ttl()).await?;
+        let answer: VoteAnswer<M> = self
+            .peer
+            .ask(call::VOTE, &VoteRequest::<M>(rpc), option.hard_ttl())
+            .await?;
         Ok(answer.0)
     }
 
@@ -163,8 +179,10 @@ impl<M: Machine> RaftNetworkV2<Types<M>> for Conversation<M> {
         rpc: raft::VoteRequest<Types<M>>,
         option: RPCOption,
     ) -> Result<raft::VoteResponse<Types<M>>, RPCError<Types<M>>> {
-        let answer: VoteAnswer<M> =
-            self.peer.ask(call::PRE_VOTE, &VoteRequest::<M>(rpc), option.hard_ttl()).await?;
+        let answer: VoteAnswer<M> = self
+            .peer
+            .ask(call::PRE_VOTE, &VoteRequest::<M>(rpc), option.hard_ttl())
+            .await?;
         Ok(answer.0)
     }
 
@@ -176,7 +194,11 @@ impl<M: Machine> RaftNetworkV2<Types<M>> for Conversation<M> {
         _: RPCOption,
     ) -> Result<raft::SnapshotResponse<Types<M>>, StreamingError<Types<M>>> {
         let state = Enveloped(Arc::unwrap_or_clone(snapshot.snapshot));
-        let request = SnapshotRequest { vote, meta: snapshot.meta, state };
+        let request = SnapshotRequest {
+            vote,
+            meta: snapshot.meta,
+            state,
+        };
         tokio::select! {
             closed = cancel => Err(closed.into()),
             answer = self.peer.ask::<_, SnapshotAnswer<M>>(call::SNAPSHOT, &request, SNAPSHOT_PATIENCE) => {

@@ -9,6 +9,6 @@ mod messages;
 pub use client::{AskError, BoxFuture, Peers};
 pub(crate) use client::{Network, Peer, SNAPSHOT_PATIENCE};
 pub use messages::{
-    AppendAnswer, AppendRequest, ProposeAnswer, ProposeRequest, SnapshotAnswer, SnapshotRequest, TransferAnswer,
-    TransferRequest, VoteAnswer, VoteRequest, call,
+    AppendAnswer, AppendRequest, ProposeAnswer, ProposeRequest, SnapshotAnswer, SnapshotRequest,
+    TransferAnswer, TransferRequest, VoteAnswer, VoteRequest, call,
 };
