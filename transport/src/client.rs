@@ -29,7 +29,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const CALL_CONNECTIONS: usize = 2;
 
 /// A node, and where it is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// Who must answer: the connection is refused where another key does.
     pub id: NodeId,

@@ -1,0 +1,213 @@
+//! Invocations by clients: find the function, choose a replica, hand on the request, hand back the answer.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{Method, Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    Body, Gateway, answers,
+    choose::choose,
+    counters::Call,
+    gateway::Inner,
+    headers, path,
+    request::{Missed, Outgoing},
+    sandbox,
+    table::{Entry, Place},
+    tunnel,
+};
+
+/// How long a call that every replica refused waits for the leader to notice and to place others: nodes are missed
+/// after 4.5 s, and a replica starts in a few.
+const REFUSED_LIMIT: Duration = Duration::from_secs(10);
+
+/// Replicas that are tried before a call waits for news: one, and one other.
+const ATTEMPTS: u32 = 2;
+
+impl Gateway {
+    /// Carries one request of a client to a replica and its answer back: `/function/{name}[.{namespace}][/path]`.
+    ///
+    /// Never fails: what goes wrong is an answer. The body of the answer is the invocation itself: dropped early, it
+    /// cancels.
+    pub async fn invoke(&self, mut request: Request<Incoming>, client: SocketAddr) -> Response<Body> {
+        let gateway = &self.0;
+        let upgrade = tunnel::wanted(&mut request);
+        let (mut parts, body) = request.into_parts();
+        let service_worker = sandbox::wants_service_worker(&parts.headers);
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let call_id = fastrand::u128(..);
+        let signature = headers::prepare(
+            &mut parts.headers,
+            client,
+            parts.uri.authority(),
+            now.as_nanos(),
+            call_id,
+            &gateway.user_agent,
+        );
+        let uri = std::mem::take(&mut parts.uri);
+        let mut answer = if service_worker {
+            answers::no_service_worker()
+        } else {
+            gateway.dispatch(&uri, Outgoing::new(parts, body, upgrade)).await
+        };
+        let is_tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if !is_tunnel {
+            signature.give_type(answer.headers_mut());
+        }
+        sandbox::confine(answer.headers_mut());
+        signature.sign(answer.headers_mut(), &gateway.served_by);
+        answer
+    }
+}
+
+impl Inner {
+    async fn dispatch(&self, uri: &Uri, mut outgoing: Outgoing) -> Response<Body> {
+        let path = uri.path_and_query().map_or("", |path| path.as_str());
+        let Some(called) = path::public(path) else {
+            return answers::no_such_path();
+        };
+        let Some(entry) = self.table.load().find(called.function).cloned() else {
+            return answers::unknown_function(called.function);
+        };
+        if !is_allowed(outgoing.method()) {
+            return answers::method_not_allowed();
+        }
+        let mut call = Call::begin(entry.counts.clone());
+        let answer = self.carry(&mut call, entry, called.rest, &outgoing).await;
+        call.answered(answer.status());
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let upgrade = outgoing.upgrade.take();
+            return tunnel::dig(upgrade, answer, call)
+                .unwrap_or_else(|| answers::unreachable(called.function));
+        }
+        answer.map(|body| body.ends_call(call))
+    }
+
+    /// Tries replicas until one has the call; waits for one where there is none.
+    async fn carry(
+        &self,
+        call: &mut Call,
+        mut entry: Arc<Entry>,
+        rest: &str,
+        outgoing: &Outgoing,
+    ) -> Response<Body> {
+        let mut refused_by = None;
+        let mut refusals = 0;
+        let mut news: Option<News> = None;
+        loop {
+            let found = choose(&entry.targets, refused_by, self.now_ms(), |below| {
+                fastrand::usize(..below)
+            });
+            let Some(target) = found.filter(|_| refusals < ATTEMPTS) else {
+                match &mut news {
+                    // Whoever listens looks once more before it waits, so that nothing is missed in between.
+                    None => {
+                        let limit = if refusals > 0 {
+                            REFUSED_LIMIT
+                        } else {
+                            self.config.wait_limit
+                        };
+                        news = Some(News::listen(&self.changed, limit));
+                    }
+                    Some(news) => {
+                        if call.wait() {
+                            self.wake.notify_one();
+                        }
+                        if !news.came().await {
+                            return match refusals {
+                                0 => answers::no_replica(&entry.function.to_string(), self.config.wait_limit),
+                                _ => answers::unreachable(entry.function.name()),
+                            };
+                        }
+                        refused_by = None;
+                        refusals = refusals.min(ATTEMPTS - 1);
+                    }
+                }
+                let name = entry.function.to_string();
+                entry = match self.table.load().find(&name) {
+                    Some(entry) => entry.clone(),
+                    None => return answers::unknown_function(&name),
+                };
+                continue;
+            };
+            call.wait_no_more();
+            call.go_to(&target.load);
+            let answer = async {
+                match &target.place {
+                    Place::Here(local) => {
+                        self.deliver(local, &target.load, path::to_replica(rest), outgoing)
+                            .await
+                    }
+                    Place::There(peer) => self.hand_on(*peer, target, &entry, rest, outgoing).await,
+                }
+            };
+            match self.in_time(outgoing, answer).await {
+                None => return answers::timed_out(),
+                Some(Ok(answer)) => return answer,
+                Some(Err(Missed::Broken)) => return answers::unreachable(entry.function.name()),
+                Some(Err(Missed::Refused)) => {
+                    target.load.avoid(self.now_ms());
+                    refused_by = Some(target.replica);
+                    refusals += 1;
+                }
+            }
+        }
+    }
+
+    /// Waits for an answer as long as is allowed since the last piece of the request went its way.
+    async fn in_time<F: Future>(&self, outgoing: &Outgoing, answer: F) -> Option<F::Output> {
+        let mut answer = pin!(answer);
+        loop {
+            match timeout(self.config.invoke_limit, answer.as_mut()).await {
+                Ok(answer) => return Some(answer),
+                Err(_) if outgoing.source.moved() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Tells a call that waits when the table of routes changed.
+struct News {
+    changes: watch::Receiver<()>,
+    until: Instant,
+}
+
+impl News {
+    fn listen(changes: &watch::Sender<()>, limit: Duration) -> Self {
+        Self {
+            changes: changes.subscribe(),
+            until: Instant::now() + limit,
+        }
+    }
+
+    /// Waits for the next change; `false` once the time is up.
+    async fn came(&mut self) -> bool {
+        matches!(timeout_at(self.until, self.changes.changed()).await, Ok(Ok(())))
+    }
+}
+
+/// The methods that functions take.
+fn is_allowed(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+            | Method::HEAD
+    )
+}
