@@ -2,8 +2,10 @@
 
 #![cfg_attr(not(test), warn(missing_docs))]
 
+pub mod builtin;
 pub mod engine;
 pub mod plan;
+pub mod probe;
 pub mod replicas;
 mod words;
 

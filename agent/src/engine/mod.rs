@@ -4,11 +4,111 @@
 //! simulations. An engine is thin and idempotent: it carries out one [`Step`] and lists what is there; what to do is
 //! decided in [`crate::plan`], when to do it again in [`crate::replicas`].
 
+pub mod docker;
 pub mod fake;
+mod last_words;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use api::{FunctionName, Generation, Memory};
+use api::{FunctionName, Generation, Memory, Platform, ReplicaId};
+
+use crate::plan::Step;
+
+/// All that the agent asks of an engine.
+pub trait Engine: Send + Sync + 'static {
+    /// Gets ready to run replicas, and says what this engine can do here. Called again after it was lost.
+    ///
+    /// # Errors
+    /// Where it cannot be reached; the words of the error say so to people.
+    fn open(&self) -> impl Future<Output = Result<Abilities, EngineError>> + Send;
+
+    /// Every replica of this node that is there.
+    ///
+    /// # Errors
+    /// Where the engine cannot be reached.
+    fn list(&self) -> impl Future<Output = Result<BTreeMap<ReplicaId, Seen>, EngineError>> + Send;
+
+    /// Carries out one step; takes as long as it takes (an image may have to be fetched), beside other steps. May be
+    /// dropped at any time: what it leaves is seen by the next [`Self::list`].
+    ///
+    /// # Errors
+    /// Why the step failed, in words that are shown to users.
+    fn run(&self, step: &Step, progress: &Progress) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Of these images, those that are here, with their platforms.
+    ///
+    /// # Errors
+    /// Where the engine cannot be reached.
+    fn images(
+        &self,
+        names: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<BTreeMap<String, BTreeSet<Platform>>, EngineError>> + Send;
+
+    /// Whether the replica has written `/tmp/.lock`, the older way of saying that it is ready.
+    fn has_lock_file(&self, replica: ReplicaId) -> impl Future<Output = bool> + Send;
+
+    /// Returns when something may have changed since the last call.
+    fn changed(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// What an engine can do on this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Platforms that it runs, where it is more particular than the board; empty where it is not.
+    pub platforms: Vec<Platform>,
+    /// What is wrong or missing, in sentences with the cure.
+    pub warnings: BTreeSet<String>,
+    /// Where replicas reach this node: the node listens there for functions that call `http://gateway:8080`.
+    pub gateway: Option<IpAddr>,
+}
+
+/// Takes words on how far a start is: `fetching image: 45 %`.
+pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
+
+/// What an engine could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine cannot be reached.
+    #[error("{what}")]
+    Unreachable {
+        /// Which engine, and what would help.
+        what: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The deployment asks for what cannot be done here; the text says what would help.
+    #[error("{0}")]
+    Refused(String),
+    /// Something failed.
+    #[error("failed to {doing}")]
+    Failed {
+        /// What the engine was doing: `start the container`.
+        doing: String,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl EngineError {
+    /// The error with all that is behind it, as one sentence.
+    pub fn in_words(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}
 
 /// One replica as its engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
