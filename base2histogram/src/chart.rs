@@ -27,7 +27,9 @@ impl AsciiChart {
 
 impl fmt::Display for AsciiChart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.series.iter().try_for_each(|(name, histogram)| writeln!(f, "{name}: {}", histogram.percentile_stats()))
+        self.series
+            .iter()
+            .try_for_each(|(name, histogram)| writeln!(f, "{name}: {}", histogram.percentile_stats()))
     }
 }
 
@@ -39,8 +41,14 @@ mod tests {
     fn a_chart_has_a_line_per_histogram() {
         let mut batches = Histogram::new();
         batches.record_n(3, 2);
-        let text = AsciiChart::new().add("batches", batches).add("waits", Histogram::new()).to_string();
+        let text = AsciiChart::new()
+            .add("batches", batches)
+            .add("waits", Histogram::new())
+            .to_string();
         assert!(text.starts_with("batches: 2 values: P0.1 3,"), "{text}");
-        assert!(text.lines().nth(1).unwrap().starts_with("waits: 0 values"), "{text}");
+        assert!(
+            text.lines().nth(1).unwrap().starts_with("waits: 0 values"),
+            "{text}"
+        );
     }
 }

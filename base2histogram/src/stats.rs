@@ -27,7 +27,17 @@ pub struct PercentileStats {
 
 impl fmt::Display for PercentileStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { samples, p0_1, p1, p5, p10, p50, p90, p99, p99_9 } = self;
+        let Self {
+            samples,
+            p0_1,
+            p1,
+            p5,
+            p10,
+            p50,
+            p90,
+            p99,
+            p99_9,
+        } = self;
         write!(
             f,
             "{samples} values: P0.1 {p0_1}, P1 {p1}, P5 {p5}, P10 {p10}, P50 {p50}, P90 {p90}, P99 {p99}, P99.9 {p99_9}"

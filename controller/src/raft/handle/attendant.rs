@@ -38,7 +38,12 @@ pub(crate) fn start<M: Machine>(
     let (tell_stopped, stopped) = watch::channel(None);
     let task = tokio::spawn(async move {
         let reason = attend(&raft, &grown, &tell_leadership).await;
-        tell_leadership.send_modify(|last| *last = Leadership { term: last.term, ..Leadership::default() });
+        tell_leadership.send_modify(|last| {
+            *last = Leadership {
+                term: last.term,
+                ..Leadership::default()
+            }
+        });
         tell_stopped.send_replace(Some(reason));
     });
     (News { leadership, stopped }, task)
