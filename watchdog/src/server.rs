@@ -114,6 +114,7 @@ impl Connection {
         // One timer per connection, not per request: it sleeps for write_timeout and then looks whether a request
         // has been under way for longer. Leaving drops the connection, and with it the call and what it started.
         let mut check = pin!(sleep(self.write_timeout));
+        let mut told = false;
         loop {
             tokio::select! {
                 biased;
@@ -128,7 +129,8 @@ impl Connection {
                     None => check.set(sleep(self.write_timeout)),
                 },
                 // Fails only when the server is gone, and then the process is ending.
-                _ = self.closing.wait_for(|closing| *closing), if !*self.closing.borrow() => {
+                _ = self.closing.wait_for(|closing| *closing), if !told => {
+                    told = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }

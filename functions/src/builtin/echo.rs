@@ -5,7 +5,6 @@
 //! what is under way at SIGTERM. Like the watchdog it ends with its standard input if `bramble_exit_with_stdin=true`,
 //! and listens only on `bramble_listen_address` if that is set.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::env;
 use std::future::pending;
@@ -98,14 +97,14 @@ async fn connection(stream: TcpStream, mut closing: watch::Receiver<bool>) {
     _ = stream.set_nodelay(true);
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
     let mut serving = pin!(serving);
-    let told = Cell::new(false);
+    let mut told = false;
     loop {
         tokio::select! {
             biased;
             // Whatever went wrong, the other side is gone or spoke no HTTP.
             _ = serving.as_mut() => return,
-            _ = closing.wait_for(|closing| *closing), if !told.get() => {
-                told.set(true);
+            _ = closing.wait_for(|closing| *closing), if !told => {
+                told = true;
                 serving.as_mut().graceful_shutdown();
             }
         }

@@ -1,6 +1,6 @@
 //! The built-in functions: their table, and the few that are not simply a tool.
 //!
-//! [`FUNCTIONS`] is the one place that says what they are called and how an image of each is made. Others read it as
+//! `table` is the one place that says what they are called and how an image of each is made. Others read it as
 //! `functions list --json`, so its shape has a version and a golden file (`tests/list.json`).
 
 mod echo;
