@@ -389,13 +389,13 @@ async fn function(
 ) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     let path = request.uri().path().to_owned();
     let mut answer = Response::new(full(""));
-    // `/set/NAME/VALUE` in the query: headers of the answer.
+    // `h=NAME:VALUE` in the query: headers of the answer, with `~` for a space.
     for pair in request.uri().query().unwrap_or_default().split('&') {
         if let Some((header, value)) = pair.strip_prefix("h=").and_then(|pair| pair.split_once(':')) {
             let header: http::HeaderName = header.parse().unwrap();
             answer
                 .headers_mut()
-                .append(header, value.replace('+', " ").parse().unwrap());
+                .append(header, value.replace('~', " ").parse().unwrap());
         }
     }
     match path.as_str() {
