@@ -1,6 +1,6 @@
 //! What only the leader knows: lost with it, never replicated, rebuilt from the next reports.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use api::{
     FunctionName, NodeId, NodeVitals, ReplicaId,
@@ -12,10 +12,6 @@ use crate::{
     state::{NodePhase, State},
     totals::LiveTotals,
 };
-
-/// How many ended processes of a node are remembered, so that a message of theirs that was under way is known as
-/// late. Messages live for seconds, and a process that keeps dying restarts more slowly than that.
-const MAX_ENDED: usize = 8;
 
 /// The leader's memory.
 #[derive(Clone, Debug)]
@@ -30,8 +26,6 @@ pub struct LeaderMemory {
 /// The last that one node said.
 #[derive(Clone, Debug)]
 struct Heard {
-    incarnation: u64,
-    ended: VecDeque<u64>,
     vitals: NodeVitals,
     counters: Vec<FunctionCounters>,
     replicas: BTreeMap<ReplicaId, ReplicaReport>,
@@ -47,24 +41,9 @@ impl LeaderMemory {
         }
     }
 
-    /// Keeps what `from` says; `false` where it is a late message of a process that has ended.
-    pub(crate) fn hear(&mut self, from: NodeId, request: &SyncRequest, now: Moment) -> bool {
-        let mut ended = VecDeque::new();
-        if let Some(before) = self.heard.get_mut(&from) {
-            if before.ended.contains(&request.incarnation) {
-                return false;
-            }
-            ended = std::mem::take(&mut before.ended);
-            if before.incarnation != request.incarnation {
-                ended.push_back(before.incarnation);
-                if ended.len() > MAX_ENDED {
-                    ended.pop_front();
-                }
-            }
-        }
+    /// Keeps what `from` says.
+    pub(crate) fn hear(&mut self, from: NodeId, request: &SyncRequest, now: Moment) {
         let heard = Heard {
-            incarnation: request.incarnation,
-            ended,
             vitals: request.vitals.clone(),
             counters: request.counters.clone(),
             replicas: request.replicas.clone().unwrap_or_default(),
@@ -72,7 +51,6 @@ impl LeaderMemory {
         self.heard.insert(from, heard);
         self.liveness.heard(from, now);
         self.totals.observe(from, request.incarnation, &request.counters);
-        true
     }
 
     /// Forgets nodes that are in the bramble no more.

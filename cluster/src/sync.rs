@@ -41,9 +41,7 @@ pub fn receive(
         return Err(NotAdmitted);
     }
     memory.forget_strangers(state);
-    if !memory.hear(from, request, now) {
-        return Ok(Vec::new());
-    }
+    memory.hear(from, request, now);
     let facts = Box::new(request.facts.clone());
     let Some(node) = state.node(from) else {
         return Ok(vec![Action::AdmitNode {

@@ -1,8 +1,9 @@
 //! How often functions were invoked, ever.
 //!
 //! Each gateway counts from zero when its process begins and reports totals; here they are added up so that neither
-//! a lost message nor a restart loses or doubles anything: per node the last total of its present process, and one
-//! base that holds what finished processes counted.
+//! a lost message nor a restart loses or doubles anything: per node the last totals of its latest processes, and one
+//! base that holds what earlier ones counted. More than the present process is kept because a message of the one
+//! before may still be under way, and nobody can tell from two incarnations which is the later.
 //!
 //! The live part is in the leader's memory; the state holds a checkpoint of it, at most every [`CHECKPOINT_EVERY`].
 //! A power cut costs at most what was counted since by processes that ended as well.
@@ -18,13 +19,17 @@ use crate::{command::Action, liveness::Moment, state::State};
 /// bramble that is never idle writes about one megabyte a day for this.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
+/// How many processes of a node are told apart. Messages live for seconds: one that arrives after two restarts has
+/// been lost long before.
+const PROCESSES_KEPT: usize = 3;
+
 /// Invocations of one function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionTotals {
-    /// What processes that have ended counted.
+    /// What processes counted that ended long ago.
     pub base: u64,
-    /// What each node's present process counted.
-    pub nodes: BTreeMap<NodeId, Counted>,
+    /// What each node's latest processes counted, the newest last.
+    pub nodes: BTreeMap<NodeId, Vec<Counted>>,
 }
 
 /// What one process of a node counted.
@@ -39,20 +44,24 @@ pub struct Counted {
 impl FunctionTotals {
     /// All invocations ever counted.
     pub fn total(&self) -> u64 {
-        self.nodes
-            .values()
-            .fold(self.base, |sum, counted| sum.saturating_add(counted.total))
+        let counted = self.nodes.values().flatten();
+        counted.fold(self.base, |sum, counted| sum.saturating_add(counted.total))
     }
 
     /// Takes over what the process `incarnation` of `node` counted so far. A total only grows, so an older report of
     /// the same process changes nothing.
     pub fn observe(&mut self, node: NodeId, incarnation: u64, total: u64) {
-        let counted = self.nodes.entry(node).or_insert(Counted { incarnation, total });
-        if counted.incarnation == incarnation {
+        let processes = self.nodes.entry(node).or_default();
+        if let Some(counted) = processes
+            .iter_mut()
+            .find(|counted| counted.incarnation == incarnation)
+        {
             counted.total = counted.total.max(total);
-        } else {
-            self.base = self.base.saturating_add(counted.total);
-            *counted = Counted { incarnation, total };
+            return;
+        }
+        processes.push(Counted { incarnation, total });
+        if processes.len() > PROCESSES_KEPT {
+            self.base = self.base.saturating_add(processes.remove(0).total);
         }
     }
 }

@@ -142,21 +142,23 @@ fn strays_are_passed_over() {
 }
 
 #[test]
-fn a_late_message_of_an_ended_process_changes_nothing() {
+fn restarts_and_late_messages_of_ended_processes_are_counted_once() {
     let world = bramble().nodes(1).deployed("env").settled();
     let mut memory = LeaderMemory::new(&world.state, moment(0));
-    let mut says = |incarnation: u64, ended: u64, facts_version: &str| {
+    let mut says = |incarnation: u64, ended: u64| {
         let mut request = report(&world.state, 1);
         request.incarnation = incarnation;
         request.counters = vec![counters("env", ended, 0)];
-        request.facts.version = facts_version.to_owned();
-        let actions = receive(&world.state, &mut memory, pi(1), &request, moment(100)).unwrap();
-        (memory.totals.total(&name("env")), actions.len())
+        receive(&world.state, &mut memory, pi(1), &request, moment(100)).unwrap();
+        memory.totals.total(&name("env"))
     };
-    assert_eq!(says(1, 10, "0.1.0"), (10, 0));
-    assert_eq!(says(2, 4, "0.2.0"), (14, 1));
-    assert_eq!(says(1, 12, "0.1.0"), (14, 0));
-    assert_eq!(says(2, 5, "0.2.0"), (15, 1));
+    assert_eq!(says(70, 10), 10);
+    assert_eq!(says(31, 4), 14, "another process of the node");
+    assert_eq!(says(70, 9), 14, "a late message of the first");
+    assert_eq!(says(31, 5), 15);
+    assert_eq!(says(99, 1), 16);
+    assert_eq!(says(50, 1), 17);
+    assert_eq!(says(50, 3), 19);
 }
 
 #[test]
