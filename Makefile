@@ -5,6 +5,7 @@
 CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
+.DEFAULT_GOAL := help
 .PHONY: help demo build builtin test check bench clean
 
 help: ## show this list
