@@ -32,6 +32,7 @@ enum Kind {
     Words(Bytes),
     Local(LocalBody),
     Incoming(Incoming),
+    Hop(transport::Answer),
     Other(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -42,6 +43,7 @@ impl std::fmt::Debug for Kind {
             Self::Words(_) => "Words",
             Self::Local(_) => "Local",
             Self::Incoming(_) => "Incoming",
+            Self::Hop(_) => "Hop",
             Self::Other(_) => "Other",
         })
     }
@@ -99,6 +101,12 @@ impl From<Incoming> for Body {
     }
 }
 
+impl From<transport::Answer> for Body {
+    fn from(body: transport::Answer) -> Self {
+        Self::of(Kind::Hop(body))
+    }
+}
+
 impl From<LocalBody> for Body {
     fn from(body: LocalBody) -> Self {
         Self::of(Kind::Local(body))
@@ -122,6 +130,7 @@ impl HttpBody for Body {
             }
             Kind::Local(body) => Pin::new(body).poll_frame(context),
             Kind::Incoming(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Kind::Hop(body) => Pin::new(body).poll_frame(context),
             Kind::Other(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -132,6 +141,7 @@ impl HttpBody for Body {
             Kind::Words(_) => false,
             Kind::Local(body) => body.is_end_stream(),
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Hop(body) => body.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
         }
     }
@@ -142,6 +152,7 @@ impl HttpBody for Body {
             Kind::Words(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Local(body) => body.size_hint(),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Hop(body) => body.size_hint(),
             Kind::Other(body) => body.size_hint(),
         }
     }

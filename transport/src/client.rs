@@ -9,13 +9,14 @@ use std::{
 
 use api::NodeId;
 use http::{Request, Response, Uri, uri::Scheme};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    Body, Identity,
+    Answer, Body, BoxError, Identity,
+    liveness::Watched,
     peers::PeerPool,
     verify::{san_of, server_name},
 };
@@ -48,7 +49,7 @@ pub enum ConnectError {
     Tls(#[source] std::io::Error),
     /// HTTP did not begin.
     #[error("failed to begin HTTP")]
-    Http(#[source] hyper::Error),
+    Http(#[source] BoxError),
     /// Nothing happened for too long.
     #[error("no answer within {} s", CONNECT_LIMIT.as_secs())]
     TimedOut,
@@ -73,7 +74,7 @@ pub enum ClientError {
         peer: Peer,
         /// Why.
         #[source]
-        source: Arc<hyper::Error>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The connection broke, or the peer gave up, after the request was sent: it may have been carried out.
     #[error("node {} at {} did not answer", peer.id, peer.address)]
@@ -82,7 +83,7 @@ pub enum ClientError {
         peer: Peer,
         /// Why.
         #[source]
-        source: Arc<hyper::Error>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -134,7 +135,7 @@ impl Client {
         &self,
         peer: Peer,
         mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, ClientError> {
+    ) -> Result<Response<Answer>, ClientError> {
         let pool = self.pool(peer);
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(Scheme::HTTPS);
@@ -152,7 +153,7 @@ impl Client {
         &self,
         peer: Peer,
         mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, ClientError> {
+    ) -> Result<Response<Answer>, ClientError> {
         let unreachable = |source| ClientError::Connect {
             peer,
             source: Arc::new(source),
@@ -161,7 +162,7 @@ impl Client {
             let stream = dial(&self.identity, peer, Alpn::Http1).await?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
-                .map_err(ConnectError::Http)?;
+                .map_err(|error| ConnectError::Http(error.into()))?;
             Ok((sender, connection))
         };
         let (mut sender, connection) = timeout(CONNECT_LIMIT, connect)
@@ -174,9 +175,9 @@ impl Client {
             .try_into()
             .expect("a node's name is a header's value");
         request.headers_mut().insert(http::header::HOST, name);
-        sender
-            .send_request(request)
-            .await
+        let answer = sender.send_request(request).await;
+        answer
+            .map(|answer| answer.map(Answer::http1))
             .map_err(|source| ClientError::Broken {
                 peer,
                 source: Arc::new(source),
@@ -218,7 +219,7 @@ pub(crate) async fn dial(
     identity: &Identity,
     peer: Peer,
     alpn: Alpn,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+) -> Result<TlsStream<Watched>, ConnectError> {
     let config = match alpn {
         Alpn::H2 => &identity.configs.client_h2,
         Alpn::Http1 => &identity.configs.client_http1,
@@ -229,7 +230,7 @@ pub(crate) async fn dial(
             .map_err(ConnectError::Tcp)?;
         socket.set_nodelay(true).map_err(ConnectError::Tcp)?;
         TlsConnector::from(config.clone())
-            .connect(server_name(peer.id), socket)
+            .connect(server_name(peer.id), Watched::new(socket))
             .await
             .map_err(ConnectError::Tls)
     };

@@ -17,15 +17,19 @@
 
 #![cfg_attr(not(test), warn(missing_docs))]
 
+mod answer;
 mod authority;
 mod body;
 mod client;
+mod exchange;
 mod identity;
+mod liveness;
 mod peers;
 mod server;
 mod tls;
 mod verify;
 
+pub use answer::Answer;
 pub use authority::{Authority, AuthorityError};
 pub use body::{Body, BoxError};
 pub use client::{Client, ClientError, ConnectError, Peer};

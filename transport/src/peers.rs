@@ -13,9 +13,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use h2::client::SendRequest;
 use http::{Request, Response, uri::Authority};
-use hyper::{body::Incoming, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     sync::Mutex as AsyncMutex,
     time::{MissedTickBehavior, interval},
@@ -23,21 +23,16 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    Body, ClientError, ConnectError, Identity, Peer,
+    Answer, Body, BoxError, ClientError, ConnectError, Identity, Peer,
     client::{Alpn, dial},
+    exchange::{Unanswered, exchange},
+    liveness::until_silent,
     server::{CONNECTION_WINDOW, MAX_HEADERS, SEND_BUFFER, STREAM_WINDOW},
     verify::san_of,
 };
 
 /// Requests that wait for an answer on one connection before another is opened beside it.
 const BUSY: u32 = 8;
-
-/// A quiet connection is asked for a sign of life this often, and ended when none comes within [`PING_LIMIT`]: a
-/// peer whose plug was pulled is noticed after at most the sum, before the leader takes it for down.
-const PING_EVERY: Duration = Duration::from_secs(2);
-
-/// See [`PING_EVERY`].
-const PING_LIMIT: Duration = Duration::from_secs(2);
 
 /// A connection that carried nothing for this long is closed: it costs both ends some 50 kB.
 const IDLE_LIMIT: Duration = Duration::from_secs(90);
@@ -61,11 +56,13 @@ struct Slot {
 }
 
 struct Connection {
-    sender: http2::SendRequest<Body>,
+    sender: SendRequest<Bytes>,
     /// Requests that wait for the head of their answer.
     busy: AtomicU32,
     /// Whether a request was made since the last look.
     used: AtomicBool,
+    /// It takes no more requests.
+    ended: AtomicBool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -107,32 +104,27 @@ impl PeerPool {
         self: &Arc<Self>,
         identity: &Identity,
         mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, ClientError> {
+    ) -> Result<Response<Answer>, ClientError> {
         let peer = self.peer;
         let mut ended_before = false;
         loop {
             let connection = Busy::on(self.connection(identity).await?);
-            let mut refused = match connection.0.sender.clone().try_send_request(request).await {
-                Ok(answer) => return Ok(answer),
-                Err(refused) => refused,
-            };
-            match refused.take_message() {
-                Some(untouched) if !ended_before => {
+            let source: BoxError = match exchange(connection.0.sender.clone(), request).await {
+                Ok(answer) => return Ok(answer.map(Answer::http2)),
+                Err(Unanswered::Untouched(untouched, _)) if !ended_before => {
                     self.forget(&connection.0);
                     ended_before = true;
-                    request = untouched;
+                    request = *untouched;
+                    continue;
                 }
-                untouched => {
-                    let error = refused.into_error();
-                    let not_taken = untouched.is_some() || was_refused(&error);
-                    let source = Arc::new(error);
-                    return Err(if not_taken {
-                        ClientError::NotTaken { peer, source }
-                    } else {
-                        ClientError::Broken { peer, source }
-                    });
+                Err(Unanswered::Broken(source)) => {
+                    let source = source.into();
+                    return Err(ClientError::Broken { peer, source });
                 }
-            }
+                Err(Unanswered::Untouched(_, error) | Unanswered::NotTaken(error)) => error.into(),
+            };
+            let source = source.into();
+            return Err(ClientError::NotTaken { peer, source });
         }
     }
 
@@ -200,27 +192,28 @@ impl PeerPool {
 
     async fn connect(self: &Arc<Self>, identity: &Identity) -> Result<Arc<Connection>, ConnectError> {
         let stream = dial(identity, self.peer, Alpn::H2).await?;
-        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
+        let arrived = stream.get_ref().0.arrived();
+        let (sender, mut driver) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
+            .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(MAX_HEADERS)
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_LIMIT)
-            .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
+            .handshake::<_, Bytes>(stream)
             .await
-            .map_err(ConnectError::Http)?;
+            .map_err(|error| ConnectError::Http(error.into()))?;
+        let pings = driver.ping_pong().expect("nobody else asked for it");
         let connection = Arc::new(Connection {
             sender,
             busy: AtomicU32::new(0),
             used: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
         });
         let (pool, weak) = (Arc::downgrade(self), Arc::downgrade(&connection));
         let peer = self.peer.id;
         tokio::spawn(async move {
             let mut driver = pin!(driver);
+            let mut silent = pin!(until_silent(&arrived, pings));
             let mut look = interval(IDLE_LIMIT);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             look.tick().await;
@@ -230,8 +223,11 @@ impl PeerPool {
                         if let Err(error) = ended {
                             debug!(%peer, %error, "a connection broke");
                         }
-                        forget_weak(&pool, &weak);
-                        return;
+                        break;
+                    }
+                    () = silent.as_mut() => {
+                        debug!(%peer, "a connection fell silent");
+                        break;
                     }
                     // Once forgotten, it ends when its last request does.
                     _ = look.tick() => {
@@ -241,6 +237,10 @@ impl PeerPool {
                     }
                 }
             }
+            if let Some(connection) = weak.upgrade() {
+                connection.ended.store(true, Ordering::Release);
+            }
+            forget_weak(&pool, &weak);
         });
         Ok(connection)
     }
@@ -266,7 +266,7 @@ impl Slot {
     fn open(&self) -> Option<Arc<Connection>> {
         let open = self.open.lock().expect("no panic while held");
         open.as_ref()
-            .filter(|connection| !connection.sender.is_closed())
+            .filter(|connection| !connection.ended.load(Ordering::Acquire))
             .cloned()
     }
 }
@@ -276,16 +276,4 @@ impl Connection {
     fn is_idle(&self) -> bool {
         !self.used.swap(false, Ordering::Relaxed) && self.busy.load(Ordering::Relaxed) == 0
     }
-}
-
-/// Whether the peer said that it did not begin with the request: it refused the stream, or is closing down.
-fn was_refused(error: &hyper::Error) -> bool {
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|error| {
-            let reason = error.reason();
-            error.is_remote()
-                && (reason == Some(h2::Reason::REFUSED_STREAM)
-                    || (error.is_go_away() && reason == Some(h2::Reason::NO_ERROR)))
-        })
 }

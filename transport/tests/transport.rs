@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
-use transport::{Authority, Body, BoxError, Client, Identity, NodeKey, Peer, PeerId, serve};
+use transport::{Answer, Authority, Body, BoxError, Client, Identity, NodeKey, Peer, PeerId, serve};
 
 /// A node that listens, and answers by path.
 struct Listener {
@@ -104,7 +104,7 @@ fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
 }
 
-async fn text(answer: Response<Incoming>) -> String {
+async fn text(answer: Response<Answer>) -> String {
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
