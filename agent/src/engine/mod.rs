@@ -7,6 +7,7 @@
 pub mod docker;
 pub mod fake;
 mod last_words;
+pub mod process;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -157,4 +158,31 @@ pub struct Ending {
     pub memory_limit: Option<Memory>,
     /// The end of what it wrote, at most a few lines.
     pub last_words: String,
+}
+
+/// What a replica sees as the name of its machine, at most the 63 characters that names may have: `env-r7`.
+fn hostname(replica: ReplicaId, name: &str) -> String {
+    let tail = format!("-{replica}");
+    let head = &name[..name.len().min(63 - tail.len())];
+    format!("{}{tail}", head.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replicas_host_name_tells_function_and_replica_and_is_short_enough() {
+        assert_eq!(hostname(ReplicaId(7), "env"), "env-r7");
+        assert_eq!(hostname(ReplicaId(12), &"a".repeat(63)).len(), 63);
+    }
+
+    #[test]
+    fn an_error_is_one_sentence_with_its_causes() {
+        let error = EngineError::Failed {
+            doing: "start the container".to_owned(),
+            source: "no such network".into(),
+        };
+        assert_eq!(error.in_words(), "failed to start the container: no such network");
+    }
 }

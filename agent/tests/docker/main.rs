@@ -3,7 +3,11 @@
 //! The socket is that of `DOCKER_HOST`, else the usual one. Where no Docker answers the tests fail and say so, unless
 //! `BRAMBLE_TEST_WITHOUT_DOCKER=1` says that this is known.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers are tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's helpers are tests too"
+)]
 
 mod world;
 

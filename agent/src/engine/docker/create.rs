@@ -39,7 +39,7 @@ pub(super) fn body(
     can: &Capabilities,
 ) -> ContainerCreateBody {
     ContainerCreateBody {
-        hostname: Some(hostname(labels.replica, spec.name.name())),
+        hostname: Some(crate::engine::hostname(labels.replica, spec.name.name())),
         image: Some(spec.image.clone()),
         env: Some(env(spec)),
         labels: Some(labels.write(node, bramble)),
@@ -48,15 +48,8 @@ pub(super) fn body(
     }
 }
 
-/// What the function sees as its own name; the kernel takes 64 characters.
-fn hostname(replica: ReplicaId, name: &str) -> String {
-    let tail = format!("-{replica}");
-    let head = &name[..name.len().min(63 - tail.len())];
-    format!("{}{tail}", head.trim_end_matches('-'))
-}
-
 /// Environment of a replica of `spec`, besides what its image brings.
-pub(crate) fn env(spec: &FunctionSpec) -> Vec<String> {
+fn env(spec: &FunctionSpec) -> Vec<String> {
     let own = [
         ("OPENFAAS_NAME", Some(spec.name.name())),
         ("OPENFAAS_NAMESPACE", Some(spec.name.namespace())),
@@ -211,6 +204,5 @@ mod tests {
     fn names_tell_function_replica_and_node() {
         assert_eq!(container_name(ReplicaId(7), "env", NODE), "bramble-env-r7-7f2a");
         assert_eq!(made("").hostname.as_deref(), Some("env-r7"));
-        assert_eq!(hostname(ReplicaId(12), &"a".repeat(63)).len(), 63);
     }
 }
