@@ -309,6 +309,26 @@ fn a_disk_that_refused_once_is_never_asked_again() {
     assert_eq!(disk.counts(), asked);
 }
 
+#[test]
+fn a_power_cut_while_the_first_segment_or_a_cut_is_made_is_survived() {
+    for (syncs, seed) in (0..2).flat_map(|syncs| (0..20).map(move |seed| (syncs, seed))) {
+        let disk = SimDisk::new();
+        disk.fail_after(syncs);
+        open(&disk).unwrap_err();
+        let (mut wal, _) = open(&disk.crash(seed)).unwrap_or_else(|error| panic!("{syncs}, {seed}: {error}"));
+        wal.write(vec![entry(0)]).unwrap();
+    }
+    let (_, ends) = five_batches();
+    for seed in 0..20 {
+        let (disk, _) = five_batches();
+        disk.damage(FIRST, |file| file[ends[4] + 20] ^= 1);
+        disk.fail_after(0);
+        open(&disk).unwrap_err();
+        let (_, recovered) = open(&disk.crash(seed)).unwrap();
+        assert_eq!(indexes(&recovered), [0, 1, 2, 3], "{seed}");
+    }
+}
+
 /// Lives four times: writes and purges at random until the power goes in the middle of a write, and looks what is
 /// left. Answers the number of acknowledged entries, or what is missing.
 fn live_and_die(seed: u64, skip_syncs: bool) -> Result<u64, String> {

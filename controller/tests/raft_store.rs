@@ -15,7 +15,7 @@ use std::{
 
 use controller::raft::{
     Enveloped,
-    log::{Disk, DiskFile, LogStore, RealDisk, StoreError, sim::SimDisk},
+    log::{Disk, DiskFile, LogNews, LogStore, RealDisk, StoreError, sim::SimDisk},
     machine::MachineStore,
 };
 use openraft::{
@@ -44,7 +44,7 @@ fn entry(index: u64) -> EntryOf<Counted> {
 }
 
 fn open(disk: impl Disk + Clone) -> Result<(Log, Machine), StoreError> {
-    let (log, opened) = LogStore::open(Arc::new(disk.clone()), || {})?;
+    let (log, opened) = LogStore::open(Arc::new(disk.clone()), |_| {})?;
     Ok((log, MachineStore::open(Arc::new(disk), &opened)?))
 }
 
@@ -235,7 +235,21 @@ async fn a_failed_sync_is_told_and_stays() {
     let error = log.blocking_append([entry(0)]).await.unwrap_err().to_string();
     assert!(error.contains("the card refuses"), "{error}");
     assert!(log.blocking_append([entry(1)]).await.is_err());
-    assert!(log.save_vote(&Vote::new(4, 7)).await.is_err());
+    for _ in 0..2 {
+        assert!(log.save_vote(&Vote::new(4, 7)).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_news_of_a_failed_disk_does_not_wait_for_the_next_entry() {
+    let disk = SimDisk::new();
+    let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let tell = move |said| tell.send(said).unwrap();
+    let (mut log, _) = LogStore::<Counted>::open(Arc::new(disk.clone()), tell).unwrap();
+    log.blocking_append([entry(0)]).await.unwrap();
+    disk.fail_after(0);
+    log.purge(id(0)).await.unwrap();
+    assert!(matches!(news.try_recv(), Ok(LogNews::Failed { reason }) if reason.contains("the card refuses")));
 }
 
 /// Applies the entries `from..to` and makes a snapshot of it.

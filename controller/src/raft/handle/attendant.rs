@@ -1,12 +1,12 @@
-//! The task beside Raft: tells who leads and whether Raft still runs, and asks for a snapshot when the log has grown.
-
-use std::sync::Arc;
+//! The task beside Raft: tells who leads and whether Raft still runs, asks for a snapshot when the log has grown, and
+//! stops Raft when the disk failed.
 
 use api::NodeId;
 use openraft::{Raft, ServerState, async_runtime::WatchReceiver};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::raft::{
+    log::LogNews,
     machine::MachineStore,
     types::{Machine, Types},
 };
@@ -32,12 +32,12 @@ pub(crate) struct News {
 /// Starts the task; it ends with `raft`.
 pub(crate) fn start<M: Machine>(
     raft: Raft<Types<M>, MachineStore<M>>,
-    grown: Arc<Notify>,
+    mut log_news: mpsc::UnboundedReceiver<LogNews>,
 ) -> (News, tokio::task::JoinHandle<()>) {
     let (tell_leadership, leadership) = watch::channel(Leadership::default());
     let (tell_stopped, stopped) = watch::channel(None);
     let task = tokio::spawn(async move {
-        let reason = attend(&raft, &grown, &tell_leadership).await;
+        let reason = attend(&raft, &mut log_news, &tell_leadership).await;
         tell_leadership.send_modify(|last| {
             *last = Leadership {
                 term: last.term,
@@ -52,7 +52,7 @@ pub(crate) fn start<M: Machine>(
 /// Answers why Raft stopped, once it has.
 async fn attend<M: Machine>(
     raft: &Raft<Types<M>, MachineStore<M>>,
-    grown: &Notify,
+    log_news: &mut mpsc::UnboundedReceiver<LogNews>,
     leadership: &watch::Sender<Leadership>,
 ) -> String {
     let mut metrics = raft.metrics();
@@ -85,11 +85,18 @@ async fn attend<M: Machine>(
             changed = metrics.changed() => if changed.is_err() {
                 return "it was shut down".to_owned();
             },
-            () = grown.notified() => {
-                outgrown = Some(snapshot);
-                // Where Raft has stopped, the metrics say so next.
-                _ = raft.trigger().snapshot().await;
-            }
+            Some(news) = log_news.recv() => match news {
+                LogNews::Grown => {
+                    outgrown = Some(snapshot);
+                    // Where Raft has stopped, the metrics say so next.
+                    _ = raft.trigger().snapshot().await;
+                }
+                LogNews::Failed { reason } => {
+                    // Raft is told of entries and votes only; this may have been neither.
+                    _ = raft.shutdown().await;
+                    return reason;
+                }
+            },
         }
     }
 }

@@ -13,14 +13,14 @@ use std::{collections::BTreeMap, fmt, fs::File, io, path::Path, sync::Arc};
 
 use api::NodeId;
 use openraft::{Raft, ServerState, async_runtime::WatchReceiver, error::RaftError};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 pub use attendant::Leadership;
 pub use config::{RaftConfig, Timings};
 pub use error::{CallError, InitializeError, OpenError, ProposeError};
 
 use super::{
-    log::{Disk, LogStore, RealDisk, StoreError},
+    log::{Disk, LogNews, LogStore, RealDisk, StoreError},
     machine::MachineStore,
     network::{Network, Peers, SNAPSHOT_PATIENCE},
     types::{Machine, Member, Types},
@@ -67,11 +67,14 @@ impl<M: Machine> fmt::Debug for RaftHandle<M> {
     }
 }
 
+/// How the log, from its own thread, reaches the attendant.
+type Bell = mpsc::UnboundedSender<LogNews>;
+
 /// The two halves of a store, open.
 type Store<M> = (LogStore<Types<M>>, MachineStore<M>);
 
-fn open_store<M: Machine>(disk: Arc<dyn Disk>, grown: Arc<Notify>) -> Result<Store<M>, StoreError> {
-    let (log, opened) = LogStore::open(Arc::clone(&disk), move || grown.notify_one())?;
+fn open_store<M: Machine>(disk: Arc<dyn Disk>, bell: Bell) -> Result<Store<M>, StoreError> {
+    let (log, opened) = LogStore::open(Arc::clone(&disk), move |news| _ = bell.send(news))?;
     if let Some(cut) = &opened.cut {
         tracing::info!(
             file = cut.file,
@@ -84,14 +87,14 @@ fn open_store<M: Machine>(disk: Arc<dyn Disk>, grown: Arc<Notify>) -> Result<Sto
 }
 
 /// Opens the store in `dir`, which no other process may have open.
-fn open_directory<M: Machine>(dir: &Path, grown: Arc<Notify>) -> Result<(File, Store<M>), StoreError> {
+fn open_directory<M: Machine>(dir: &Path, bell: Bell) -> Result<(File, Store<M>), StoreError> {
     let name = dir.display().to_string();
     let disk = RealDisk::new(dir).map_err(StoreError::disk("create", &name))?;
     let lock = disk.lock().map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => StoreError::InUse { dir: name },
         _ => StoreError::disk("lock", "lock")(source),
     })?;
-    Ok((lock, open_store(Arc::new(disk), grown)?))
+    Ok((lock, open_store(Arc::new(disk), bell)?))
 }
 
 impl<M: Machine> RaftHandle<M> {
@@ -103,17 +106,14 @@ impl<M: Machine> RaftHandle<M> {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn open(config: RaftConfig, peers: Arc<dyn Peers>) -> Result<Self, OpenError> {
-        let grown = Arc::new(Notify::new());
+        let (bell, news) = mpsc::unbounded_channel();
         let dir = config.dir.display().to_string();
-        let opening = {
-            let grown = Arc::clone(&grown);
-            tokio::task::spawn_blocking(move || open_directory(&config.dir, grown))
-        };
+        let opening = tokio::task::spawn_blocking(move || open_directory(&config.dir, bell));
         let opened = opening.await.map_err(|error| OpenError::Start {
             reason: error.to_string(),
         })?;
         let (lock, store) = opened.map_err(|source| OpenError::Store { dir, source })?;
-        Self::start(config.id, config.timings, store, Some(lock), grown, peers).await
+        Self::start(config.id, config.timings, store, Some(lock), news, peers).await
     }
 
     /// As [`RaftHandle::open`], on any disk: for simulations.
@@ -126,13 +126,13 @@ impl<M: Machine> RaftHandle<M> {
         timings: Timings,
         peers: Arc<dyn Peers>,
     ) -> Result<Self, OpenError> {
-        let grown = Arc::new(Notify::new());
-        let store = open_store(disk, Arc::clone(&grown));
+        let (bell, news) = mpsc::unbounded_channel();
+        let store = open_store(disk, bell);
         let store = store.map_err(|source| OpenError::Store {
             dir: "a disk".to_owned(),
             source,
         })?;
-        Self::start(id, timings, store, None, grown, peers).await
+        Self::start(id, timings, store, None, news, peers).await
     }
 
     async fn start(
@@ -140,7 +140,7 @@ impl<M: Machine> RaftHandle<M> {
         timings: Timings,
         (log, machine): Store<M>,
         lock: Option<File>,
-        grown: Arc<Notify>,
+        log_news: mpsc::UnboundedReceiver<LogNews>,
         peers: Arc<dyn Peers>,
     ) -> Result<Self, OpenError> {
         let config = timings
@@ -166,7 +166,7 @@ impl<M: Machine> RaftHandle<M> {
                 reason: fatal.to_string(),
             })?;
         }
-        let (news, attendant) = attendant::start(raft.clone(), grown);
+        let (news, attendant) = attendant::start(raft.clone(), log_news);
         let lock = Mutex::new(lock);
         let inner = Inner {
             id,

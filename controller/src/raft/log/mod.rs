@@ -27,3 +27,4 @@ pub use record::{Batch, Begin, Record};
 pub use recover::{Cut, Recovered};
 pub use store::{LogStore, Opened};
 pub use wal::Wal;
+pub use writer::LogNews;

@@ -24,13 +24,15 @@ use super::{
     record::Record,
     recover::{Cut, Recovered},
     wal::Wal,
-    writer::{Done, Writer},
+    writer::{Done, LogNews, Writer},
 };
 
 /// What is in the log, on the disk or on its way there.
 struct Contents<C: RaftTypeConfig> {
     memory: Memory<C>,
     entries: BTreeMap<u64, C::Entry>,
+    /// The vote that is known to be safe.
+    safe_vote: Option<VoteOf<C>>,
     /// The newest commit mark; that of `memory` is the newest that the disk has or gets.
     committed: Option<LogIdOf<C>>,
 }
@@ -71,14 +73,13 @@ pub struct Opened {
 }
 
 impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
-    /// Opens the log on `disk`. `on_growth` is called, once between two purges, when the log has become long enough
-    /// for a snapshot to be worth its bytes.
+    /// Opens the log on `disk`; `tell` is called with its news, from whichever thread writes it.
     ///
     /// # Errors
     /// See [`Wal::open`].
     pub fn open(
         disk: Arc<dyn Disk>,
-        on_growth: impl Fn() + Send + Sync + 'static,
+        tell: impl Fn(LogNews) + Send + Sync + 'static,
     ) -> Result<(Self, Opened), StoreError> {
         let stalls = disk.stalls();
         let (wal, recovered) = Wal::open(disk)?;
@@ -88,12 +89,14 @@ impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
             cut: recovered.cut,
         };
         let Recovered { memory, entries, .. } = recovered;
+        let (safe_vote, committed) = (memory.vote.clone(), memory.committed.clone());
         let contents = Contents {
-            committed: memory.committed.clone(),
             memory,
             entries,
+            safe_vote,
+            committed,
         };
-        let writer = Writer::new(wal, stalls, Box::new(on_growth));
+        let writer = Writer::new(wal, stalls, Box::new(tell));
         Ok((
             Self {
                 shared: Arc::new(Shared {
@@ -175,12 +178,15 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
     }
 
     async fn save_vote(&mut self, vote: &VoteOf<C>) -> Result<(), io::Error> {
-        if self.contents().memory.vote.as_ref() == Some(vote) {
+        if self.contents().safe_vote.as_ref() == Some(vote) {
             return Ok(());
         }
         let (done, safe) = tokio::sync::oneshot::channel();
         self.write(Done::Tell(done), |_| vec![Record::Vote(vote.clone())])?;
-        safe.await.unwrap_or_else(|_| Err(StoreError::Stopped.into_io()))
+        safe.await
+            .unwrap_or_else(|_| Err(StoreError::Stopped.into_io()))?;
+        self.contents().safe_vote = Some(vote.clone());
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<C>>) -> Result<(), io::Error> {

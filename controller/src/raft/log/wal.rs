@@ -34,6 +34,9 @@ pub(crate) const SEGMENT_BYTES: u64 = 512 * 1024;
 /// at some 300 bytes per command that is one journal write in 400 commands.
 const GROW_BYTES: u64 = 128 * 1024;
 
+/// A page of the kernel's cache, all zeros.
+const PAGE: [u8; 4096] = [0; 4096];
+
 /// The name of segment `number`; names sort as the numbers do.
 pub(crate) fn segment_name(number: u64) -> String {
     format!("log-{number:016x}")
@@ -195,11 +198,16 @@ impl<C: RaftTypeConfig> Wal<C> {
         let end = self.offset + frame.len() as u64;
         if end > self.length {
             let grown = end.next_multiple_of(GROW_BYTES);
-            let zeros = vec![0; usize::try_from(grown - self.length).expect("a segment fits in memory")];
-            self.file
-                .write_at(self.length, &zeros)
-                .map_err(StoreError::disk("grow", &name))?;
-            self.length = grown;
+            // A page at a time: a kernel that keeps what was written at once together as one large page counts, at
+            // every later commit, all of it as written.
+            while self.length < grown {
+                let piece = (grown - self.length).min(PAGE.len() as u64 - self.length % PAGE.len() as u64);
+                let zeros = &PAGE[..usize::try_from(piece).expect("at most a page")];
+                self.file
+                    .write_at(self.length, zeros)
+                    .map_err(StoreError::disk("grow", &name))?;
+                self.length += piece;
+            }
         }
         self.file
             .write_at(self.offset, &frame)

@@ -20,6 +20,18 @@ use super::{error::StoreError, record::Record, wal::Wal};
 /// a restart reads.
 const GROWTH_BYTES: u64 = 1024 * 1024;
 
+/// What those who keep the log want to know beside who waits for which record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogNews {
+    /// The log has become long enough for a snapshot to be worth its bytes; said once between two purges.
+    Grown,
+    /// The disk refused. The log takes no more, and the process has to end.
+    Failed {
+        /// What the disk said.
+        reason: String,
+    },
+}
+
 /// Who wants to know that records are safe.
 pub(crate) enum Done<C: RaftTypeConfig> {
     /// Nobody.
@@ -49,19 +61,26 @@ enum Job<C: RaftTypeConfig> {
 /// The log, and what it does besides being written.
 struct Pen<C: RaftTypeConfig> {
     wal: Wal<C>,
-    on_growth: Box<dyn Fn() + Send + Sync>,
+    tell: Box<dyn Fn(LogNews) + Send + Sync>,
     told_of_growth: bool,
 }
 
 impl<C: RaftTypeConfig> Pen<C> {
     fn write(&mut self, records: Vec<Record<C>>) -> Result<(), String> {
         // As text, because several may want to know.
-        self.wal
+        if let Err(reason) = self
+            .wal
             .write(records)
-            .map_err(|error| error.into_io().to_string())?;
+            .map_err(|error| error.into_io().to_string())
+        {
+            (self.tell)(LogNews::Failed {
+                reason: reason.clone(),
+            });
+            return Err(reason);
+        }
         let grown = self.wal.bytes_since_purge() >= GROWTH_BYTES;
         if grown && !self.told_of_growth {
-            (self.on_growth)();
+            (self.tell)(LogNews::Grown);
         }
         self.told_of_growth = grown;
         Ok(())
@@ -87,10 +106,10 @@ impl<C: RaftTypeConfig> fmt::Debug for Writer<C> {
 }
 
 impl<C: RaftTypeConfig> Writer<C> {
-    pub(crate) fn new(wal: Wal<C>, stalls: bool, on_growth: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(wal: Wal<C>, stalls: bool, tell: Box<dyn Fn(LogNews) + Send + Sync>) -> Self {
         let pen = Pen {
             wal,
-            on_growth,
+            tell,
             told_of_growth: false,
         };
         if !stalls {
