@@ -4,8 +4,8 @@
 //!   openraft ─► store (in memory, readable at once) ─► writer (thread, group commit) ─► wal ─► disk
 //! ```
 //!
-//! [`disk`] is all that is asked of a disk, [`sim`] one that loses power; [`wal`] the files, [`recover`] reading them
-//! back, [`record`] what is in them, [`store`] the side that openraft sees. Why it is our own: decision 0005.
+//! [`disk`] is all that is asked of a disk, [`sim`] one that loses power; `wal` the files, `recover` reading them
+//! back, `record` what is in them, `store` the side that openraft sees. Why it is our own: decision 0005.
 //!
 //! Not here: snapshots ([`super::machine`]).
 

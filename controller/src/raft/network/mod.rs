@@ -1,6 +1,6 @@
 //! Between controllers: openraft's calls as versioned bodies over any [`Peers`].
 //!
-//! [`messages`] has the bodies, [`client`] the asking side. The answering side is
+//! `messages` has the bodies, `client` the asking side. The answering side is
 //! [`RaftHandle::handle`](super::RaftHandle::handle). Not here: connections, keys and certificates (`transport`).
 
 mod client;
