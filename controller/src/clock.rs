@@ -13,9 +13,10 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// Begins to count.
-    #[expect(clippy::new_without_default, reason = "a clock that begins by default would begin unnoticed")]
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// For deciding: never goes back.

@@ -66,7 +66,9 @@ impl Desk {
         }
         let seen = state.borrow_and_update().clone();
         let received = sync::receive(&seen, &mut self.memory(), from, &request, self.clock.now());
-        let Ok(actions) = received else { return SyncAnswer::NotAdmitted };
+        let Ok(actions) = received else {
+            return SyncAnswer::NotAdmitted;
+        };
         if request.counters.iter().any(|counters| counters.waiting > 0) {
             self.bell.notify_one();
         }

@@ -25,12 +25,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use ::http::{Request, StatusCode};
 use api::{
     NodeId, Revision,
     sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
     versioned::{decode, encode},
 };
-use ::http::{Request, StatusCode};
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
@@ -105,7 +105,10 @@ pub struct Controller {
 impl std::fmt::Debug for ControllerConfig {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ControllerConfig").field("id", &self.id).field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("ControllerConfig")
+            .field("id", &self.id)
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,11 @@ impl Controller {
     /// [`ControllerError`] where the storage cannot be opened.
     pub async fn open(config: ControllerConfig, peers: Arc<dyn Peers>) -> Result<Self, ControllerError> {
         let clock = Clock::new();
-        let storage = RaftConfig { id: config.id, dir: config.dir.clone(), timings: Timings::default() };
+        let storage = RaftConfig {
+            id: config.id,
+            dir: config.dir.clone(),
+            timings: Timings::default(),
+        };
         let raft = Raft::open(storage, peers).await?;
         raft.initialize([config.id]).await?;
         Ok(Self {
@@ -145,7 +152,9 @@ impl Controller {
 
     /// Begins the bramble if it is new, and makes the admin's password what it should be.
     async fn found(&self, stop: &CancellationToken) -> Result<(), ControllerError> {
-        let Some(config) = self.errand.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let Some(config) = self.errand.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
         let mut leadership = self.raft.leadership();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -153,16 +162,28 @@ impl Controller {
         }
         if !self.state().is_founded() {
             info!(name = config.bramble, "founds the bramble");
-            self.raft.propose(self.command(Action::Found { name: config.bramble })).await?;
+            self.raft
+                .propose(self.command(Action::Found { name: config.bramble }))
+                .await?;
         }
-        let Some(password) = config.admin_password else { return Ok(()) };
-        let known = self.state().users().get(ADMIN).map(|admin| admin.password_hash.clone());
+        let Some(password) = config.admin_password else {
+            return Ok(());
+        };
+        let known = self
+            .state()
+            .users()
+            .get(ADMIN)
+            .map(|admin| admin.password_hash.clone());
         let changed = tokio::task::spawn_blocking(move || match known {
             Some(known) if is_password(&password, &known) => Ok(None),
             _ => hash_password(&password).map(Some),
         });
         if let Some(password_hash) = changed.await.map_err(|_| auth::PasswordError::Hash)?? {
-            let action = Action::PutUser { name: ADMIN.to_owned(), password_hash, role: Role::Admin };
+            let action = Action::PutUser {
+                name: ADMIN.to_owned(),
+                password_hash,
+                role: Role::Admin,
+            };
             self.raft.propose(self.command(action)).await?;
         }
         Ok(())
@@ -211,7 +232,9 @@ impl Controller {
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             };
         }
-        let Some(call) = path.strip_prefix(RAFT_PREFIX) else { return StatusCode::NOT_FOUND.into_response() };
+        let Some(call) = path.strip_prefix(RAFT_PREFIX) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
         let Ok(body) = to_bytes(request.into_body(), MAX_RAFT_BYTES).await else {
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         };

@@ -80,7 +80,10 @@ async fn pass(desk: &Desk, raft: &Raft, state: &mut watch::Receiver<Arc<cluster:
         let mut memory = desk.memory();
         let mut actions = memory.liveness.losses(&seen, now);
         actions.extend(memory.totals.due(&seen, now));
-        let observed = Observed { leader: raft.id(), waiting: memory.waiting(&seen) };
+        let observed = Observed {
+            leader: raft.id(),
+            waiting: memory.waiting(&seen),
+        };
         actions.extend(plan(&seen, &observed).actions);
         actions
     };

@@ -1,7 +1,7 @@
 //! Who is asking, and may they?
 //!
-//! Here: reading credentials from a request ([`credentials`]), passwords ([`password`]: argon2id once, then a keyed
-//! MAC in memory), the portal's sessions ([`sessions`]), and [`Auth`], which puts them together.
+//! Here: reading credentials from a request (`credentials`), passwords (`password`: argon2id once, then a keyed
+//! MAC in memory), the portal's sessions (`sessions`), and [`Auth`], which puts them together.
 //!
 //! Not here: which user may do what (`cluster::permissions`), and which route needs what (`http`).
 
@@ -56,11 +56,19 @@ pub struct SignedIn {
 impl Auth {
     /// Checks against the users in `state`.
     pub fn new(state: watch::Receiver<Arc<State>>) -> Self {
-        Self { state, passwords: Arc::default(), sessions: Arc::default() }
+        Self {
+            state,
+            passwords: Arc::default(),
+            sessions: Arc::default(),
+        }
     }
 
     fn password_hash(&self, user: &str) -> Option<String> {
-        self.state.borrow().users().get(user).map(|user| user.password_hash.clone())
+        self.state
+            .borrow()
+            .users()
+            .get(user)
+            .map(|user| user.password_hash.clone())
     }
 
     /// Who sent a request with these headers. A session counts for a changing request only when the request comes

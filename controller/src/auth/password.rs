@@ -35,7 +35,8 @@ pub enum PasswordError {
 }
 
 fn argon2() -> Argon2<'static> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("these parameters are within argon2's bounds");
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, None).expect("these parameters are within argon2's bounds");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
@@ -44,7 +45,9 @@ fn argon2() -> Argon2<'static> {
 /// # Errors
 /// [`PasswordError::Hash`] where argon2 refuses.
 pub(crate) fn hash_password(password: &str) -> Result<String, PasswordError> {
-    let hash = argon2().hash_password(password.as_bytes()).map_err(|_| PasswordError::Hash)?;
+    let hash = argon2()
+        .hash_password(password.as_bytes())
+        .map_err(|_| PasswordError::Hash)?;
     Ok(hash.to_string())
 }
 
@@ -96,7 +99,12 @@ impl PasswordCheck {
     ///
     /// # Errors
     /// [`PasswordError::Busy`] where too many are being checked.
-    pub(super) async fn check(&self, user: &str, password: String, hash: Option<String>) -> Result<bool, PasswordError> {
+    pub(super) async fn check(
+        &self,
+        user: &str,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, PasswordError> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mac = hash.as_ref().map(|hash| self.mac(user, &password, hash));
         if let (Some(mac), Some(kept)) = (mac, known().get(user))
@@ -105,7 +113,11 @@ impl PasswordCheck {
             return Ok(true);
         }
         let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
-        let _turn = self.one_at_a_time.acquire().await.map_err(|_| PasswordError::Busy)?;
+        let _turn = self
+            .one_at_a_time
+            .acquire()
+            .await
+            .map_err(|_| PasswordError::Busy)?;
         let right = tokio::task::spawn_blocking(move || match hash {
             Some(hash) => is_password(&password, &hash),
             None => {
@@ -131,8 +143,18 @@ mod tests {
         let check = PasswordCheck::default();
         let hash = hash_password("correct horse").unwrap();
         for _ in 0..2 {
-            assert_eq!(check.check("admin", "correct horse".to_owned(), Some(hash.clone())).await, Ok(true));
-            assert_eq!(check.check("admin", "wrong horse".to_owned(), Some(hash.clone())).await, Ok(false));
+            assert_eq!(
+                check
+                    .check("admin", "correct horse".to_owned(), Some(hash.clone()))
+                    .await,
+                Ok(true)
+            );
+            assert_eq!(
+                check
+                    .check("admin", "wrong horse".to_owned(), Some(hash.clone()))
+                    .await,
+                Ok(false)
+            );
         }
     }
 
@@ -146,7 +168,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_user_is_refused() {
-        assert_eq!(PasswordCheck::default().check("nobody", "x".to_owned(), None).await, Ok(false));
+        assert_eq!(
+            PasswordCheck::default()
+                .check("nobody", "x".to_owned(), None)
+                .await,
+            Ok(false)
+        );
     }
 
     #[test]

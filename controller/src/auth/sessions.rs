@@ -63,11 +63,20 @@ impl Sessions {
         let mut sessions = self.lock();
         sessions.retain(|_, session| now.duration_since(session.used) < IDLE);
         if sessions.len() >= MAX_SESSIONS
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, session)| session.used).map(|(token, _)| *token)
+            && let Some(oldest) = sessions
+                .iter()
+                .min_by_key(|(_, session)| session.used)
+                .map(|(token, _)| *token)
         {
             sessions.remove(&oldest);
         }
-        sessions.insert(hash(&token), Session { user: user.to_owned(), used: now });
+        sessions.insert(
+            hash(&token),
+            Session {
+                user: user.to_owned(),
+                used: now,
+            },
+        );
         SessionToken(token)
     }
 
@@ -111,6 +120,10 @@ mod tests {
             sessions.open("admin");
         }
         assert_eq!(sessions.lock().len(), MAX_SESSIONS);
-        assert_eq!(sessions.user(first.as_str()), None, "the longest unused one made room");
+        assert_eq!(
+            sessions.user(first.as_str()),
+            None,
+            "the longest unused one made room"
+        );
     }
 }

@@ -19,7 +19,11 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        Self { status, words: words.into(), ask_for_credentials: false }
+        Self {
+            status,
+            words: words.into(),
+            ask_for_credentials: false,
+        }
     }
 
     /// The request makes no sense.
@@ -45,7 +49,10 @@ impl ApiError {
             AuthError::Busy => StatusCode::TOO_MANY_REQUESTS,
         };
         let ask_for_credentials = error == AuthError::Invalid && !is_browser(headers);
-        Self { ask_for_credentials, ..Self::new(status, error.to_string()) }
+        Self {
+            ask_for_credentials,
+            ..Self::new(status, error.to_string())
+        }
     }
 }
 
@@ -65,7 +72,10 @@ impl From<Refusal> for ApiError {
 
 impl From<ProposeError> for ApiError {
     fn from(error: ProposeError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}; try again in a moment"))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{error}; try again in a moment"),
+        )
     }
 }
 

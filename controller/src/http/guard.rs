@@ -35,5 +35,9 @@ pub(super) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 fn may(gate: &Gate, signed_in: &SignedIn) -> bool {
-    gate.state.borrow().users().get(&signed_in.user).is_some_and(|user| user.role.may(gate.permission))
+    gate.state
+        .borrow()
+        .users()
+        .get(&signed_in.user)
+        .is_some_and(|user| user.role.may(gate.permission))
 }

@@ -1,6 +1,6 @@
 //! The management API over HTTP: one file per audience.
 //!
-//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for. [`guard`] lets in who may,
+//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for. [`mod@guard`] lets in who may,
 //! [`error`] alone chooses status codes of errors. The table of routes and permissions is here.
 //!
 //! Not here: invocations (the gateway), the portal's pages (`web`).
@@ -33,7 +33,11 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
     use Permission::{ChangeFunctions, ViewFunctions, ViewInfo, ViewNodes};
 
     let needs = |permission: Permission, route: MethodRouter<Controller>| {
-        let gate = Gate { auth: controller.auth.clone(), state: controller.raft.watch(), permission };
+        let gate = Gate {
+            auth: controller.auth.clone(),
+            state: controller.raft.watch(),
+            permission,
+        };
         route.route_layer(from_fn_with_state(gate, guard))
     };
 
@@ -44,12 +48,24 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
 
     Router::new()
         .route("/system/functions", functions)
-        .route("/system/function/{name}", needs(ViewFunctions, get(openfaas::functions::status)))
-        .route("/system/scale-function/{name}", needs(ChangeFunctions, post(openfaas::scale::scale)))
-        .route("/system/namespaces", needs(ViewFunctions, get(openfaas::info::namespaces)))
+        .route(
+            "/system/function/{name}",
+            needs(ViewFunctions, get(openfaas::functions::status)),
+        )
+        .route(
+            "/system/scale-function/{name}",
+            needs(ChangeFunctions, post(openfaas::scale::scale)),
+        )
+        .route(
+            "/system/namespaces",
+            needs(ViewFunctions, get(openfaas::info::namespaces)),
+        )
         .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
         .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
-        .route("/api/v1/functions/{namespace}/{name}", needs(ViewFunctions, get(v1::function)))
+        .route(
+            "/api/v1/functions/{namespace}/{name}",
+            needs(ViewFunctions, get(v1::function)),
+        )
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .route("/healthz", get(|| async { "OK" }))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))

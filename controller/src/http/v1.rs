@@ -31,7 +31,9 @@ pub(crate) async fn function(
     match found {
         Some(function) => Json(function).into_response(),
         None => {
-            let error = v1::Error { error: format!("function {name}.{namespace} not found") };
+            let error = v1::Error {
+                error: format!("function {name}.{namespace} not found"),
+            };
             (StatusCode::NOT_FOUND, Json(error)).into_response()
         }
     }

@@ -40,7 +40,9 @@ pub(crate) async fn status(
     let full = existing_name(&name, namespace)?;
     let state = controller.state();
     let memory = controller.desk.memory();
-    views::function_status(&state, &memory, &full).map(Json).ok_or_else(|| no_such_function(&name, namespace))
+    views::function_status(&state, &memory, &full)
+        .map(Json)
+        .ok_or_else(|| no_such_function(&name, namespace))
 }
 
 /// POST: deploy a function that is not there yet.
@@ -72,13 +74,22 @@ async fn put(
 ) -> Result<StatusCode, ApiError> {
     let deployment: FunctionDeployment = from_json(body)?;
     let namespace = namespace(&deployment.namespace, &query.namespace)?;
-    let spec = FunctionSpec::check(&deployment, namespace).map_err(|error| ApiError::bad_request(words(&error)))?;
+    let spec =
+        FunctionSpec::check(&deployment, namespace).map_err(|error| ApiError::bad_request(words(&error)))?;
     if let Some(secret) = deployment.secrets.iter().flatten().next() {
         return Err(ApiError::bad_request(format!(
             "unable to find secret: {secret}: this version of Bramble keeps no secrets yet; deploy without them"
         )));
     }
-    controller.change(&who.user, Action::PutFunction { spec: Arc::new(spec), expect }).await?;
+    controller
+        .change(
+            &who.user,
+            Action::PutFunction {
+                spec: Arc::new(spec),
+                expect,
+            },
+        )
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -109,6 +120,8 @@ pub(crate) async fn remove(
         return Err(ApiError::bad_request("functionName is required"));
     }
     let name = existing_name(&request.function_name, namespace)?;
-    controller.change(&who.user, Action::RemoveFunction { name }).await?;
+    controller
+        .change(&who.user, Action::RemoveFunction { name })
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -15,7 +15,10 @@ pub(crate) async fn info(State(controller): State<Controller>) -> Json<GatewayIn
         sha: option_env!("BRAMBLE_COMMIT").unwrap_or("unreleased").to_owned(),
         release: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let engine = controller.state().node(controller.id).map(|node| node.facts.engine.to_string());
+    let engine = controller
+        .state()
+        .node(controller.id)
+        .map(|node| node.facts.engine.to_string());
     Json(GatewayInfo {
         provider: ProviderInfo {
             provider: "bramble".to_owned(),

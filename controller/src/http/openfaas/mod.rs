@@ -30,14 +30,17 @@ fn namespace<'a>(in_body: &'a str, in_query: &'a str) -> Result<&'a str, ApiErro
         }
     };
     if namespace != DEFAULT_NAMESPACE {
-        return Err(ApiError::bad_request(format!("namespace must be: {DEFAULT_NAMESPACE}")));
+        return Err(ApiError::bad_request(format!(
+            "namespace must be: {DEFAULT_NAMESPACE}"
+        )));
     }
     Ok(namespace)
 }
 
 /// Reads a body as JSON whatever its content type says, because clients do not agree on one.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("failed to unmarshal request: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("failed to unmarshal request: {error}")))
 }
 
 /// The function of this name; a name that no function could have is one that does not exist.

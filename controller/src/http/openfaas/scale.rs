@@ -26,7 +26,11 @@ pub(crate) async fn scale(
     let replicas = u32::try_from(request.replicas)
         .ok()
         .filter(|replicas| *replicas <= MAX_REPLICAS)
-        .ok_or_else(|| ApiError::bad_request(format!("replicas must be a number from 0 to {MAX_REPLICAS}")))?;
-    controller.change(&who.user, Action::ScaleFunction { name, replicas }).await?;
+        .ok_or_else(|| {
+            ApiError::bad_request(format!("replicas must be a number from 0 to {MAX_REPLICAS}"))
+        })?;
+    controller
+        .change(&who.user, Action::ScaleFunction { name, replicas })
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }
