@@ -1,12 +1,37 @@
 //! The part of every node that reports, runs replicas and follows the leader's orders.
+//!
+//! ```text
+//!                      ┌────────────── one node ──────────────────────────────────────────┐
+//!   leader ◄── sync ──►│ replicas (what was ordered, shown, remembered) ──► plan ──► steps │
+//!                      │     ▲ observe        ▲ answered                               │   │
+//!                      │   engine.list      prober                      engine.run ◄───┘   │
+//!                      │  (docker | process | fake)                                        │
+//!                      └── routes and own replicas' addresses ──► gateway ─────────────────┘
+//! ```
+//!
+//! What to do is decided without effects ([`plan`], [`replicas`]); the [`engine`]s and the reconciler carry it out
+//! without choices of their own. Nothing is written down: containers carry labels, and the leader knows the rest.
+//!
+//! May touch: its engine, the replicas' health paths, the leader through `transport`, the node's gateway.
+//!
+//! Not here: where replicas go (the `cluster` room), carrying invocations (`gateway`), what a Pi is (`hardware`).
 
 #![cfg_attr(not(test), warn(missing_docs))]
 
+mod agent;
 pub mod builtin;
+mod config;
 pub mod engine;
 pub mod plan;
 pub mod probe;
+mod prober;
+mod reconciler;
 pub mod replicas;
+mod report;
+mod shared;
+mod sync;
 mod words;
 
+pub use agent::{Agent, AgentError};
+pub use config::{AgentConfig, EngineConfig, VirtualBoard};
 pub use replicas::Replicas;

@@ -101,6 +101,16 @@ impl Step {
         }
     }
 
+    /// Its name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Stop { .. } => "stop",
+            Self::Freeze { .. } => "freeze",
+            Self::Thaw { .. } => "thaw",
+        }
+    }
+
     /// Whose replica it is, where the step says so.
     pub fn function(&self) -> Option<&FunctionName> {
         match self {

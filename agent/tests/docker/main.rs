@@ -358,7 +358,7 @@ fn a_watchdog_without_health_route_is_known_by_its_lock_file() {
 #[test]
 fn a_docker_that_does_not_answer_is_told_in_words() {
     let config = agent::engine::docker::DockerConfig {
-        socket: "/nonexistent/docker.sock".into(),
+        place: Some("unix:///nonexistent/docker.sock".to_owned()),
         node: NodeId::from_number(1),
         bramble: "test".to_owned(),
         builtin_dir: "/nonexistent".into(),

@@ -12,14 +12,14 @@ use agent::{
     builtin,
     engine::{
         Abilities, Engine, EngineError, Progress, Seen, State,
-        docker::{DockerConfig, DockerEngine, labels},
+        docker::{self, DockerConfig, DockerEngine, labels},
     },
     plan::Step,
     probe,
 };
 use api::{FunctionSpec, Generation, NodeId, ReplicaId, openfaas::FunctionDeployment, sync::DesiredReplica};
 use bollard::{
-    API_DEFAULT_VERSION, Docker,
+    Docker,
     models::ContainerInspectResponse,
     query_parameters::{
         InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
@@ -39,11 +39,6 @@ pub(crate) struct World {
     pub(crate) words: Arc<Mutex<Vec<String>>>,
     /// Further nodes that this test made.
     pub(crate) neighbours: Vec<NodeId>,
-}
-
-fn socket() -> PathBuf {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "/var/run/docker.sock".to_owned());
-    host.strip_prefix("unix://").unwrap_or(&host).into()
 }
 
 /// Where the files of the built-in functions are.
@@ -107,7 +102,7 @@ pub(crate) fn stop(replica: ReplicaId) -> Step {
 impl World {
     async fn new() -> Self {
         let config = DockerConfig {
-            socket: socket(),
+            place: None,
             node: NodeId::from_number(u128::from_be_bytes(random())),
             bramble: "test".to_owned(),
             builtin_dir: builtin_dir(),
@@ -119,9 +114,7 @@ impl World {
                 error.in_words()
             )
         });
-        let path = config.socket.to_string_lossy().into_owned();
-        let docker = Docker::connect_with_unix(&path, 120, API_DEFAULT_VERSION).unwrap();
-        let docker = docker.negotiate_version().await.unwrap();
+        let docker = docker::connect(None).await.unwrap();
         Self {
             docker,
             engine,

@@ -1,6 +1,6 @@
 //! The connection to Docker, and what its errors mean in plain words.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
 
@@ -9,29 +9,47 @@ use crate::engine::EngineError;
 /// Longest that Docker may take to begin an answer: on a Pi with a worn card a create takes seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// Connects to the Docker whose socket is at `socket`, and agrees on a version of its API (20.10 speaks 1.41).
+/// Longest that Docker may take to greet.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where Docker is reached if nobody says otherwise.
+const USUAL_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// Where Docker is reached: as told, else as `DOCKER_HOST` says, else where it usually is.
+pub(super) fn place(told: Option<&str>) -> String {
+    let from_environment = || std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    told.map(str::to_owned)
+        .or_else(from_environment)
+        .unwrap_or_else(|| USUAL_SOCKET.to_owned())
+}
+
+/// Connects to the Docker at `place` (`/path`, `unix:///path` or `tcp://host:port`; `None` is what `DOCKER_HOST` says,
+/// else the usual socket), and agrees on a version of its API: 20.10 speaks 1.41.
 ///
 /// # Errors
-/// Where no Docker answers there.
-pub(super) async fn connect(socket: &Path) -> Result<Docker, EngineError> {
-    let path = socket.to_string_lossy();
+/// [`EngineError::Unreachable`] where no Docker answers there.
+pub async fn connect(place: Option<&str>) -> Result<Docker, EngineError> {
+    let place = self::place(place);
+    let seconds = ANSWER_LIMIT.as_secs();
     let attempt = async {
-        Docker::connect_with_unix(&path, ANSWER_LIMIT.as_secs(), API_DEFAULT_VERSION)?
-            .with_timeout(Duration::from_secs(10))
-            .negotiate_version()
-            .await
+        let docker = if place.starts_with("tcp://") || place.starts_with("http://") {
+            Docker::connect_with_http(&place, seconds, API_DEFAULT_VERSION)?
+        } else {
+            Docker::connect_with_unix(&place, seconds, API_DEFAULT_VERSION)?
+        };
+        docker.with_timeout(GREETING_LIMIT).negotiate_version().await
     };
     match attempt.await {
         Ok(docker) => Ok(docker.with_timeout(ANSWER_LIMIT)),
-        Err(source) => Err(unreachable(socket, source)),
+        Err(source) => Err(unreachable(&place, source)),
     }
 }
 
-pub(super) fn unreachable(socket: &Path, source: Error) -> EngineError {
-    let socket = socket.display();
+pub(super) fn unreachable(place: &str, source: Error) -> EngineError {
+    let place = place.trim_start_matches("unix://");
     EngineError::Unreachable {
         what: format!(
-            "Docker does not answer at {socket}: is it installed and running? This node waits for it"
+            "Docker does not answer at {place}: is it installed and running? This node waits for it"
         ),
         source: Box::new(source),
     }

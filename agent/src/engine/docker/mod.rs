@@ -40,11 +40,15 @@ use tracing::warn;
 
 use super::{Abilities, Engine, EngineError, Progress, Seen, State};
 use crate::plan::Step;
-use client::{connect, forgive, is_gone, start_failed, status, unreachable};
+pub use client::connect;
+use client::{forgive, is_gone, start_failed, status, unreachable};
 use create::Capabilities;
 use ending::Endings;
 use images::Images;
 use labels::Labels;
+
+/// The label by which a node knows its containers and networks; its value is the node's id.
+pub use labels::NODE as NODE_LABEL;
 
 /// The port that every function listens on (openfaas' contract).
 const FUNCTION_PORT: u16 = 8080;
@@ -55,8 +59,8 @@ const STARTS_AT_ONCE: usize = 3;
 /// What the engine has to know of its node.
 #[derive(Clone, Debug)]
 pub struct DockerConfig {
-    /// Docker's socket.
-    pub socket: PathBuf,
+    /// Where Docker is reached; see [`connect`].
+    pub place: Option<String>,
     /// The node whose containers these are.
     pub node: NodeId,
     /// Identity of the bramble.
@@ -101,15 +105,15 @@ impl DockerEngine {
 
     fn opened(&self) -> Result<Open, EngineError> {
         let open = self.open.lock().expect("no panic while held").clone();
-        let never = || Error::SocketNotFoundError(self.config.socket.display().to_string());
-        open.ok_or_else(|| unreachable(&self.config.socket, never()))
+        let place = || client::place(self.config.place.as_deref());
+        open.ok_or_else(|| unreachable(&place(), Error::SocketNotFoundError(place())))
     }
 
     /// What went wrong; a lost connection is remembered as lost.
     fn failed(&self, doing: &str, error: Error) -> EngineError {
         if is_gone(&error) {
             *self.open.lock().expect("no panic while held") = None;
-            return unreachable(&self.config.socket, error);
+            return unreachable(&client::place(self.config.place.as_deref()), error);
         }
         EngineError::Failed {
             doing: doing.to_owned(),
@@ -324,7 +328,7 @@ impl DockerEngine {
 
 impl Engine for DockerEngine {
     async fn open(&self) -> Result<Abilities, EngineError> {
-        let docker = connect(&self.config.socket).await?;
+        let docker = connect(self.config.place.as_deref()).await?;
         let failed = |error| self.failed("ask Docker what it can do", error);
         let version = docker.version().await.map_err(failed)?;
         let info = docker.info().await.map_err(failed)?;

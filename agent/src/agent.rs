@@ -1,0 +1,103 @@
+//! The agent as the node holds it.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use gateway::Gateway;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use transport::Client;
+
+use crate::{
+    config::{AgentConfig, EngineConfig},
+    engine::{
+        Engine,
+        docker::{DockerConfig, DockerEngine},
+        process::{ProcessConfig, ProcessEngine},
+    },
+    reconciler::Reconciler,
+    shared::Shared,
+    sync::Sync,
+};
+
+/// Why an agent cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Its directory cannot be used.
+    #[error("failed to use {} as this node's directory", path.display())]
+    StateDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The part of a node that reports, runs replicas and follows the leader's orders.
+#[derive(Debug)]
+pub struct Agent {
+    config: Arc<AgentConfig>,
+    gateway: Gateway,
+    client: Client,
+    shared: Arc<Shared>,
+}
+
+impl Agent {
+    /// An agent that does nothing yet. `gateway` is told of routes and replicas, `client` reaches the leader.
+    ///
+    /// # Errors
+    /// [`AgentError`] where the node's directory cannot be used.
+    pub fn new(mut config: AgentConfig, gateway: Gateway, client: Client) -> Result<Self, AgentError> {
+        let unusable = |source| AgentError::StateDir {
+            path: config.state_dir.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&config.state_dir).map_err(unusable)?;
+        config.state_dir = config.state_dir.canonicalize().map_err(unusable)?;
+        Ok(Self {
+            config: Arc::new(config),
+            gateway,
+            client,
+            shared: Arc::new(Shared::new()),
+        })
+    }
+
+    /// Where replicas reach this node, once that is known: the node takes HTTP there, for functions that call
+    /// `http://gateway:8080`. Stays `None` where replicas have no network of their own.
+    pub fn bridge_gateway(&self) -> watch::Receiver<Option<IpAddr>> {
+        self.shared.bridge.subscribe()
+    }
+
+    /// Runs until `stop`. Containers are left running then, as they are when this process is killed: the next agent
+    /// finds them again. Child processes end.
+    /// An engine or a leader that does not answer is waited for.
+    pub async fn run(self, stop: CancellationToken) {
+        let config = &self.config;
+        match &config.engine {
+            EngineConfig::Docker { place } => {
+                let engine = DockerEngine::new(DockerConfig {
+                    place: place.clone(),
+                    node: config.node,
+                    bramble: config.bramble.clone(),
+                    builtin_dir: config.builtin_dir.clone(),
+                });
+                self.run_with(engine, stop).await;
+            }
+            EngineConfig::Process { sandbox } => {
+                let engine = ProcessEngine::new(ProcessConfig {
+                    builtin_dir: config.builtin_dir.clone(),
+                    run_dir: config.state_dir.join("run"),
+                    sandbox: sandbox.clone(),
+                });
+                self.run_with(engine, stop).await;
+            }
+        }
+    }
+
+    /// Runs on any engine until `stop`.
+    pub async fn run_with(self, engine: impl Engine, stop: CancellationToken) {
+        let reconciler = Reconciler::new(Arc::new(engine), self.shared.clone(), self.gateway.clone());
+        let sync = Sync::new(self.config, self.shared, self.gateway, self.client);
+        tokio::join!(reconciler.run(stop.clone()), sync.run(stop));
+    }
+}

@@ -1,0 +1,57 @@
+//! What an agent is told at its start.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use api::{Cpu, Memory, NodeId};
+
+/// What an agent is told at its start.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// This node.
+    pub node: NodeId,
+    /// Its name: `pi-3b-plus-7f2a`.
+    pub name: String,
+    /// Identity of the bramble that the node is part of.
+    pub bramble: String,
+    /// Version of this program.
+    pub version: String,
+    /// Where this node's node-to-node port is reached.
+    pub address: SocketAddr,
+    /// The node's directory. The agent keeps no state there, only what its replicas need while they run.
+    pub state_dir: PathBuf,
+    /// Where the files of the built-in functions are.
+    pub builtin_dir: PathBuf,
+    /// How replicas are run.
+    pub engine: EngineConfig,
+    /// The nodes that run a controller and where they are reached, for the first contact.
+    pub controllers: Vec<(NodeId, SocketAddr)>,
+    /// What a virtual Pi pretends to be; `None` is the truth.
+    pub virtual_board: Option<VirtualBoard>,
+}
+
+/// How replicas are run.
+#[derive(Clone, Debug)]
+pub enum EngineConfig {
+    /// As containers.
+    Docker {
+        /// Where Docker is reached: a path, `unix://…` or `tcp://…`; `None` is what `DOCKER_HOST` says, else the usual
+        /// socket.
+        place: Option<String>,
+    },
+    /// As child processes.
+    Process {
+        /// Program and first arguments that lead to [`crate::engine::process::sandbox::exec`]: `bramble sandbox`.
+        sandbox: Vec<OsString>,
+    },
+}
+
+/// What a virtual Pi pretends to be. Its architecture stays that of the machine it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualBoard {
+    /// The board in people's words.
+    pub board: String,
+    /// Its memory.
+    pub memory: Memory,
+    /// Its cores.
+    pub cpu: Cpu,
+}

@@ -1,0 +1,159 @@
+//! What this node says of itself.
+
+use std::{collections::BTreeSet, path::Path};
+
+use api::{Cpu, Memory, NodeFacts, NodeVitals, Platform, node::EngineKind};
+use hardware::{Board, System, sensors};
+
+use crate::{
+    config::{AgentConfig, EngineConfig},
+    engine::Abilities,
+};
+
+/// Where this machine's files are.
+const ROOT: &str = "/";
+
+/// What does not change while the program runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    board: Board,
+    system: System,
+}
+
+impl Machine {
+    /// This machine.
+    pub(crate) fn read() -> Self {
+        Self {
+            board: hardware::board::read(Path::new(ROOT)),
+            system: System::read(Path::new(ROOT)),
+        }
+    }
+
+    /// What this node is, with an engine that can do this.
+    pub(crate) fn facts(&self, config: &AgentConfig, abilities: &Abilities) -> NodeFacts {
+        let lent = config.virtual_board.as_ref();
+        NodeFacts {
+            name: config.name.clone(),
+            board: lent.map_or(&self.board.words, |lent| &lent.board).clone(),
+            address: config.address,
+            memory: lent.map_or(Memory::from_bytes(self.system.memory_bytes), |lent| lent.memory),
+            cpu: lent.map_or(Cpu::from_cores(self.system.cores), |lent| lent.cpu),
+            platforms: platforms(&self.board.platforms(&self.system), &abilities.platforms),
+            os: self.system.os.clone(),
+            page_bytes: self.system.page_bytes,
+            engine: match config.engine {
+                EngineConfig::Docker { .. } => EngineKind::Docker,
+                EngineConfig::Process { .. } => EngineKind::Process,
+            },
+            version: config.version.clone(),
+        }
+    }
+}
+
+/// What the board can run, if the engine can, too: a 32-bit Docker on a 64-bit kernel fetches 32-bit images. An
+/// engine that is made for something else altogether knows best.
+fn platforms(board: &[String], engine: &[Platform]) -> Vec<Platform> {
+    let board: Vec<Platform> = board.iter().filter_map(|text| text.parse().ok()).collect();
+    let Some(own) = engine.first() else { return board };
+    if board
+        .first()
+        .is_some_and(|best| best.architecture() == own.architecture())
+    {
+        return board;
+    }
+    let same: Vec<Platform> = board
+        .into_iter()
+        .filter(|platform| platform.architecture() == own.architecture())
+        .collect();
+    if same.is_empty() { engine.to_vec() } else { same }
+}
+
+/// How this node is at this moment. Reads a few small files of the kernel.
+pub(crate) fn vitals(config: &AgentConfig, warnings: BTreeSet<String>) -> NodeVitals {
+    let read = sensors::read(Path::new(ROOT), &config.state_dir);
+    let available = Memory::from_bytes(read.memory_available_bytes);
+    NodeVitals {
+        uptime_s: read.uptime_s,
+        load: read.load,
+        memory_available: config
+            .virtual_board
+            .as_ref()
+            .map_or(available, |lent| available.min(lent.memory)),
+        disk_total_bytes: read.disk_total_bytes,
+        disk_free_bytes: read.disk_free_bytes,
+        temperature_c: read.temperature_c,
+        warnings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::NodeId;
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn run_by(board: &[&str], engine: &str) -> Vec<String> {
+        let engine = [engine.parse().unwrap()];
+        platforms(&strings(board), &engine)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn platforms_are_those_of_the_board_that_the_engine_fetches() {
+        let pi_4 = ["linux/arm64", "linux/arm/v7", "linux/arm/v6"];
+        assert_eq!(run_by(&pi_4, "linux/arm64"), pi_4);
+        assert_eq!(run_by(&pi_4, "linux/arm/v7"), ["linux/arm/v7", "linux/arm/v6"]);
+        assert_eq!(run_by(&["linux/amd64"], "linux/amd64"), ["linux/amd64"]);
+        assert_eq!(run_by(&["linux/amd64"], "linux/riscv64"), ["linux/riscv64"]);
+        assert_eq!(platforms(&strings(&pi_4), &[]).len(), 3);
+    }
+
+    #[test]
+    fn a_virtual_pi_lends_board_memory_and_cores_but_no_architecture() {
+        let config = AgentConfig {
+            node: NodeId::from_number(1),
+            name: "pi-3b-plus-0001".to_owned(),
+            bramble: "test".to_owned(),
+            version: "0".to_owned(),
+            address: "127.0.0.1:7443".parse().unwrap(),
+            state_dir: "/".into(),
+            builtin_dir: "/".into(),
+            engine: EngineConfig::Docker { place: None },
+            controllers: Vec::new(),
+            virtual_board: Some(crate::config::VirtualBoard {
+                board: "Raspberry Pi 3 Model B Plus".to_owned(),
+                memory: Memory::from_mib(906),
+                cpu: Cpu::from_cores(4),
+            }),
+        };
+        let machine = Machine::read();
+        let facts = machine.facts(&config, &Abilities::default());
+        assert_eq!(
+            (facts.board.as_str(), facts.memory),
+            ("Raspberry Pi 3 Model B Plus", Memory::from_mib(906))
+        );
+        assert_eq!(facts.cpu, Cpu::from_cores(4));
+        assert_eq!(
+            facts.platforms[0].architecture(),
+            match std::env::consts::ARCH {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                other => other,
+            }
+        );
+        assert!(vitals(&config, BTreeSet::new()).memory_available <= Memory::from_mib(906));
+        let truth = machine.facts(
+            &AgentConfig {
+                virtual_board: None,
+                ..config
+            },
+            &Abilities::default(),
+        );
+        assert!(truth.memory > Memory::ZERO && truth.page_bytes >= 4096);
+    }
+}

@@ -1,0 +1,272 @@
+//! The conversation with the leader: report and counters there, orders and routes back (`api::sync`).
+//!
+//! A request hangs for up to a second. When a replica's phase changes, or an invocation waits for a replica, the
+//! hanging request is dropped and a new one is sent at once. A node that reaches no controller keeps what it runs.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use api::{
+    Generation, NodeId,
+    sync::{Orders, SYNC_PATH, SyncAnswer, SyncRequest},
+    versioned,
+};
+use bytes::Bytes;
+use gateway::Gateway;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use transport::{Body, Client, Peer};
+
+use crate::{
+    config::AgentConfig,
+    report::{Machine, vitals},
+    shared::{Report, Shared},
+};
+
+/// Longest that an answer may take: three times what a leader lets a request hang.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// Pause before the next controller is tried; starts here and doubles.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// A request is not dropped for news before it is this old: under a stream of news answers must still arrive.
+const SHORTEST: Duration = Duration::from_millis(30);
+
+/// Largest answer that is read: routes and orders of a thousand nodes stay far below.
+const ANSWER_BYTES: usize = 32 << 20;
+
+pub(crate) struct Sync {
+    config: Arc<AgentConfig>,
+    machine: Machine,
+    shared: Arc<Shared>,
+    gateway: Gateway,
+    client: Client,
+    incarnation: u64,
+    routes: Option<Generation>,
+    leader: Option<Peer>,
+    next_controller: usize,
+    pause: Duration,
+}
+
+/// How one exchange came out.
+enum Exchange {
+    /// There is news to send: begin again at once.
+    News,
+    /// Go on at once.
+    Heard,
+    /// Try after a pause, perhaps somewhere else.
+    Again,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ExchangeError {
+    #[error("no answer within {} s", ANSWER_LIMIT.as_secs())]
+    Late,
+    #[error(transparent)]
+    Client(#[from] transport::ClientError),
+    #[error("the answer has status {0}")]
+    Status(StatusCode),
+    #[error("the answer broke off")]
+    Broken(#[source] Box<dyn std::error::Error + Send + std::marker::Sync>),
+    #[error(transparent)]
+    Unreadable(#[from] versioned::DecodeError),
+}
+
+impl Sync {
+    pub(crate) fn new(
+        config: Arc<AgentConfig>,
+        shared: Arc<Shared>,
+        gateway: Gateway,
+        client: Client,
+    ) -> Self {
+        Self {
+            config,
+            machine: Machine::read(),
+            shared,
+            gateway,
+            client,
+            // Different for each run of the program, which is all that is asked of it.
+            incarnation: RandomState::new().hash_one(()),
+            routes: None,
+            leader: None,
+            next_controller: 0,
+            pause: RETRY.0,
+        }
+    }
+
+    /// Talks until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut news = self.shared.report.subscribe();
+        loop {
+            let exchange = tokio::select! {
+                () = stop.cancelled() => return,
+                exchange = self.exchange(&mut news) => exchange,
+            };
+            match exchange {
+                Exchange::News => {}
+                Exchange::Heard => self.pause = RETRY.0,
+                Exchange::Again => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = sleep(self.pause) => {}
+                    }
+                    self.pause = (self.pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    async fn exchange(&mut self, news: &mut watch::Receiver<Report>) -> Exchange {
+        let Some(peer) = self.leader.or_else(|| self.controller()) else {
+            return Exchange::Again;
+        };
+        let report = news.borrow_and_update().clone();
+        let request = versioned::encode(&self.request(report));
+        let began = Instant::now();
+        let has_news = async {
+            tokio::select! {
+                // The sender lives as long as this.
+                _ = news.changed() => {}
+                () = self.gateway.woken() => {}
+            }
+            sleep_until(began + SHORTEST).await;
+        };
+        let answer = tokio::select! {
+            answer = ask(&self.client, peer, request) => answer,
+            () = has_news => return Exchange::News,
+        };
+        match answer {
+            Ok(SyncAnswer::Orders(orders)) => {
+                self.leader = Some(peer);
+                if self.follow(orders) {
+                    Exchange::Heard
+                } else {
+                    Exchange::Again
+                }
+            }
+            Ok(SyncAnswer::NotLeader {
+                leader: Some((id, address)),
+            }) => self.turn_to(Peer { id, address }, peer),
+            Ok(SyncAnswer::NotLeader { leader: None }) => self.try_next(),
+            Ok(SyncAnswer::NotAdmitted) => {
+                warn!(controller = %peer.id, "this node is not part of the bramble");
+                self.try_next()
+            }
+            Err(error) => {
+                warn!(controller = %peer.id, address = %peer.address, error = in_words(&error), "sync failed");
+                self.try_next()
+            }
+        }
+    }
+
+    /// The controller whose turn it is: those that the routes name, else those that the node was told of.
+    fn controller(&self) -> Option<Peer> {
+        let routes = self.gateway.routes();
+        let known = routes
+            .controllers
+            .iter()
+            .filter_map(|id| Some((*id, *routes.nodes.get(id)?)));
+        let mut all: Vec<(NodeId, SocketAddr)> = known.collect();
+        for told in &self.config.controllers {
+            if !all.contains(told) {
+                all.push(*told);
+            }
+        }
+        let (id, address) = *all.get(self.next_controller % all.len().max(1))?;
+        Some(Peer { id, address })
+    }
+
+    fn try_next(&mut self) -> Exchange {
+        if self.leader.take().is_none() {
+            self.next_controller = self.next_controller.wrapping_add(1);
+        }
+        Exchange::Again
+    }
+
+    /// Follows a hint at once, unless it leads in a circle.
+    fn turn_to(&mut self, leader: Peer, asked: Peer) -> Exchange {
+        if leader == asked || self.leader == Some(leader) {
+            return self.try_next();
+        }
+        // A hint that came from a hint waits, so that two controllers that name each other are not asked in a storm.
+        let was_hint = self.leader.is_some();
+        self.leader = Some(leader);
+        if was_hint { Exchange::Again } else { Exchange::News }
+    }
+
+    fn request(&self, report: Report) -> SyncRequest {
+        SyncRequest {
+            incarnation: self.incarnation,
+            facts: self.machine.facts(&self.config, &report.abilities),
+            vitals: vitals(&self.config, report.abilities.warnings),
+            generation: self.shared.replicas().generation(),
+            routes: self.routes,
+            replicas: report.replicas,
+            counters: self.gateway.counters(),
+            images: report.images,
+        }
+    }
+
+    /// Takes over orders; `false` where they are refused.
+    fn follow(&mut self, orders: Orders) -> bool {
+        if let Some(routes) = orders.routes {
+            self.routes = Some(routes.revision);
+            self.gateway.set_routes(routes);
+        }
+        let Some(desired) = orders.desired else {
+            return true;
+        };
+        let replicas = desired.len();
+        match self.shared.order(orders.generation, desired) {
+            Ok(()) => {
+                info!(generation = %orders.generation, replicas, "new orders");
+                true
+            }
+            Err(error) => {
+                warn!(%error, "refused orders");
+                false
+            }
+        }
+    }
+}
+
+async fn ask(client: &Client, peer: Peer, request: Vec<u8>) -> Result<SyncAnswer, ExchangeError> {
+    let request = Request::post(SYNC_PATH)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Body::from(Bytes::from(request)))
+        .expect("a constant path and a plain header");
+    let exchange = async {
+        let answer = client.request(peer, request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(ExchangeError::Status(answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(ExchangeError::Broken)?;
+        Ok(versioned::decode(&body.to_bytes())?)
+    };
+    timeout(ANSWER_LIMIT, exchange)
+        .await
+        .unwrap_or(Err(ExchangeError::Late))
+}
+
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

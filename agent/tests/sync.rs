@@ -1,0 +1,412 @@
+//! An agent and a leader that the test plays, over real mutual TLS, with an engine that pretends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use agent::{
+    Agent, AgentConfig, EngineConfig,
+    engine::{
+        Ending,
+        fake::{FakeEngine, SharedFakeEngine},
+    },
+};
+use api::{
+    FunctionSpec, Generation, NodeId, ReplicaId,
+    openfaas::FunctionDeployment,
+    sync::{DesiredReplica, Light, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
+    versioned,
+};
+use bytes::Bytes;
+use gateway::{Gateway, GatewayConfig};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use transport::{Authority, Client, Identity, PeerId};
+
+const R1: ReplicaId = ReplicaId(1);
+
+/// A controller that the test plays: answers what it is told to, as the protocol says, and remembers what it heard.
+#[derive(Clone)]
+struct Leader {
+    id: NodeId,
+    address: SocketAddr,
+    answer: watch::Sender<SyncAnswer>,
+    heard: Arc<Mutex<Vec<(Instant, SyncRequest)>>>,
+    _stop: Arc<DropGuard>,
+}
+
+impl Leader {
+    async fn start(authority: &Authority) -> Self {
+        let identity = Arc::new(Identity::issued_by(authority).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stop = CancellationToken::new();
+        let leader = Self {
+            id: identity.id(),
+            address: listener.local_addr().unwrap(),
+            answer: watch::Sender::new(SyncAnswer::NotAdmitted),
+            heard: Arc::default(),
+            _stop: Arc::new(stop.clone().drop_guard()),
+        };
+        let (answer, heard) = (leader.answer.clone(), leader.heard.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (mut answer, heard) = (answer.subscribe(), heard.clone());
+            async move {
+                assert_eq!(request.uri().path(), SYNC_PATH);
+                let peer = *request.extensions().get::<PeerId>().unwrap();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let request: SyncRequest = versioned::decode(&body).unwrap();
+                assert_ne!(peer.0, NodeId::default());
+                heard.lock().unwrap().push((Instant::now(), request.clone()));
+                // Hangs until there is news for this node.
+                let is_news = |answer: &SyncAnswer| match answer {
+                    SyncAnswer::Orders(orders) => request.generation != Some(orders.generation),
+                    _ => true,
+                };
+                _ = timeout(MAX_WAIT, answer.wait_for(is_news)).await;
+                let mut answer = answer.borrow().clone();
+                if let SyncAnswer::Orders(orders) = &mut answer {
+                    orders
+                        .desired
+                        .take_if(|_| request.generation == Some(orders.generation));
+                    let known = request.routes;
+                    orders.routes.take_if(|routes| known == Some(routes.revision));
+                }
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(versioned::encode(&answer)))))
+            }
+        });
+        tokio::spawn(transport::serve(listener, identity, |_| true, service, stop));
+        leader
+    }
+
+    /// Orders these replicas from now on.
+    fn order(&self, number: u64, replicas: &[ReplicaId]) {
+        let generation = Generation { epoch: 1, number };
+        let written = FunctionDeployment {
+            service: "env".to_owned(),
+            image: "bramble/env:latest".to_owned(),
+            ..FunctionDeployment::default()
+        };
+        let desired = DesiredReplica {
+            version: 1,
+            spec: FunctionSpec::check(&written, "").unwrap(),
+        };
+        self.answer.send_replace(SyncAnswer::Orders(Orders {
+            generation,
+            desired: Some(
+                replicas
+                    .iter()
+                    .map(|replica| (*replica, desired.clone()))
+                    .collect(),
+            ),
+            routes: Some(Routes {
+                revision: generation,
+                ..Routes::default()
+            }),
+            light: Light::default(),
+        }));
+    }
+
+    fn last(&self) -> Option<SyncRequest> {
+        self.heard
+            .lock()
+            .unwrap()
+            .last()
+            .map(|(_, request)| request.clone())
+    }
+
+    /// Waits until the last request says so.
+    async fn hears(&self, what: &str, is_it: impl Fn(&SyncRequest) -> bool) -> SyncRequest {
+        let began = Instant::now();
+        loop {
+            match self.last() {
+                Some(request) if is_it(&request) => return request,
+                last => assert!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "never heard that {what}; last: {last:?}"
+                ),
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn hears_phase(&self, replica: ReplicaId, phase: Phase) -> SyncRequest {
+        let is_it = |request: &SyncRequest| {
+            request
+                .replicas
+                .as_ref()
+                .is_some_and(|all| all.get(&replica).is_some_and(|one| one.phase == phase))
+        };
+        self.hears(&format!("{replica} is {phase}"), is_it).await
+    }
+}
+
+struct World {
+    leader: Leader,
+    engine: SharedFakeEngine,
+    gateway: Gateway,
+    authority: Authority,
+    state: TempDir,
+    identity: Arc<Identity>,
+    stop: CancellationToken,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Answers every request with 200: what the fake engine's replicas are.
+async fn healthy() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                _ = stream.read(&mut request).await;
+                _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .await;
+            });
+        }
+    });
+    address
+}
+
+impl World {
+    /// A node without its agent.
+    async fn without_agent() -> Self {
+        let authority = Authority::create().unwrap();
+        let identity = Arc::new(Identity::issued_by(&authority).unwrap());
+        let config = GatewayConfig {
+            node: identity.id(),
+            name: "pi".to_owned(),
+            version: "test".to_owned(),
+            ..GatewayConfig::default()
+        };
+        Self {
+            leader: Leader::start(&authority).await,
+            engine: SharedFakeEngine::new(FakeEngine::answering_at(healthy().await)),
+            gateway: Gateway::new(config, Client::new(identity.clone())),
+            authority,
+            state: tempfile::tempdir().unwrap(),
+            identity,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn start_agent(&mut self, controllers: Vec<(NodeId, SocketAddr)>) {
+        self.stop.cancel();
+        self.stop = CancellationToken::new();
+        let config = AgentConfig {
+            node: self.identity.id(),
+            name: "pi-3b-7f2a".to_owned(),
+            bramble: "test".to_owned(),
+            version: "0.1.0".to_owned(),
+            address: "127.0.0.1:7443".parse().unwrap(),
+            state_dir: self.state.path().to_owned(),
+            builtin_dir: "/nonexistent".into(),
+            engine: EngineConfig::Docker { place: None },
+            controllers,
+            virtual_board: None,
+        };
+        let agent = Agent::new(config, self.gateway.clone(), Client::new(self.identity.clone())).unwrap();
+        tokio::spawn(agent.run_with(self.engine.clone(), self.stop.clone()));
+    }
+
+    async fn new() -> Self {
+        let mut world = Self::without_agent().await;
+        world.leader.order(1, &[]);
+        world.start_agent(vec![(world.leader.id, world.leader.address)]);
+        world
+    }
+
+    /// A world whose replica R1 is ready.
+    async fn with_r1() -> Self {
+        let world = Self::new().await;
+        world.leader.order(2, &[R1]);
+        world.leader.hears_phase(R1, Phase::Ready).await;
+        world
+    }
+}
+
+#[tokio::test]
+async fn orders_are_carried_out_and_their_end_is_told_at_once() {
+    let world = World::new().await;
+    let hello = world
+        .leader
+        .hears("orders were taken over", |r| r.generation.is_some())
+        .await;
+    assert_eq!(
+        (hello.facts.name.as_str(), hello.facts.version.as_str()),
+        ("pi-3b-7f2a", "0.1.0")
+    );
+    assert_eq!(hello.replicas, Some(BTreeMap::new()));
+    assert!(hello.vitals.memory_available.bytes() > 0 && hello.vitals.disk_total_bytes > 0);
+
+    let began = Instant::now();
+    world.leader.order(2, &[R1]);
+    let request = world.leader.hears_phase(R1, Phase::Ready).await;
+    assert!(
+        began.elapsed() < MAX_WAIT,
+        "a phase should not wait for the hanging request: {:?}",
+        began.elapsed()
+    );
+    let generation = Generation { epoch: 1, number: 2 };
+    assert_eq!(
+        (request.generation, request.routes),
+        (Some(generation), Some(generation))
+    );
+    assert_eq!(world.gateway.routes().revision, generation);
+}
+
+#[tokio::test]
+async fn an_idle_node_asks_about_once_a_second() {
+    let world = World::with_r1().await;
+    let before = world.leader.heard.lock().unwrap().len();
+    sleep(Duration::from_millis(2500)).await;
+    let asked = world.leader.heard.lock().unwrap().len() - before;
+    assert!((2..=4).contains(&asked), "{asked} requests in 2.5 s");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_ordered_any_more_goes_after_its_drain() {
+    let world = World::with_r1().await;
+    world.leader.order(3, &[]);
+    world.leader.hears_phase(R1, Phase::Draining).await;
+    assert_eq!(world.engine.lock().list().len(), 1);
+    world
+        .leader
+        .hears("it is gone", |r| r.replicas == Some(BTreeMap::new()))
+        .await;
+    assert!(world.engine.lock().list().is_empty());
+}
+
+#[tokio::test]
+async fn a_death_is_told_in_words_and_mended() {
+    let world = World::with_r1().await;
+    world.engine.lock().kill(
+        R1,
+        Ending {
+            code: 3,
+            ..Ending::default()
+        },
+    );
+    world.engine.notify();
+    let request = world.leader.hears_phase(R1, Phase::Failing).await;
+    let reason = &request.replicas.unwrap()[&R1].reason;
+    assert!(reason.contains("exits with code 3"), "{reason}");
+    let request = world.leader.hears_phase(R1, Phase::Ready).await;
+    assert_eq!(request.replicas.unwrap()[&R1].restarts, 1);
+}
+
+#[tokio::test]
+async fn older_orders_are_refused_without_a_storm() {
+    let world = World::with_r1().await;
+    world.leader.order(1, &[]);
+    let before = world.leader.heard.lock().unwrap().len();
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(world.engine.lock().list().len(), 1);
+    let request = world.leader.last().unwrap();
+    assert_eq!(request.generation, Some(Generation { epoch: 1, number: 2 }));
+    let asked = world.leader.heard.lock().unwrap().len() - before;
+    assert!(asked < 10, "{asked} requests");
+}
+
+#[tokio::test]
+async fn the_hint_of_a_controller_that_does_not_lead_is_followed() {
+    let mut world = World::without_agent().await;
+    let follower = Leader::start(&world.authority).await;
+    let leader = Some((world.leader.id, world.leader.address));
+    follower.answer.send_replace(SyncAnswer::NotLeader { leader });
+    world.leader.order(1, &[R1]);
+    world.start_agent(vec![(follower.id, follower.address)]);
+    world.leader.hears_phase(R1, Phase::Ready).await;
+    assert_eq!(follower.heard.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_keeps_what_it_runs_and_asks_the_next_controller() {
+    let mut world = World::without_agent().await;
+    let other = Leader::start(&world.authority).await;
+    world.leader.order(1, &[R1]);
+    world.start_agent(vec![
+        (world.leader.id, world.leader.address),
+        (other.id, other.address),
+    ]);
+    world.leader.hears_phase(R1, Phase::Ready).await;
+
+    // Neither leads for a while.
+    world
+        .leader
+        .answer
+        .send_replace(SyncAnswer::NotLeader { leader: None });
+    other.answer.send_replace(SyncAnswer::NotLeader { leader: None });
+    other.hears("it is asked, too", |_| true).await;
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.engine.lock().list().len(), 1);
+
+    other.order(2, &[R1, ReplicaId(2)]);
+    other.hears_phase(ReplicaId(2), Phase::Ready).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_told_and_nothing_is_concluded() {
+    let world = World::with_r1().await;
+    world.engine.set_reachable(false);
+    let request = world
+        .leader
+        .hears("replicas are not known", |r| r.replicas.is_none())
+        .await;
+    let warnings: Vec<_> = request.vitals.warnings.iter().map(String::as_str).collect();
+    assert_eq!(
+        warnings,
+        ["the fake engine does not answer: as the test wants it"]
+    );
+    world.engine.set_reachable(true);
+    let request = world.leader.hears_phase(R1, Phase::Ready).await;
+    assert!(request.vitals.warnings.is_empty());
+    assert_eq!(request.replicas.unwrap()[&R1].restarts, 0);
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_again_adopts_what_runs() {
+    let mut world = World::with_r1().await;
+    let first = world.leader.last().unwrap().incarnation;
+    let before = world.engine.lock().list();
+    world.leader.answer.send_replace(SyncAnswer::NotAdmitted);
+    world.start_agent(vec![(world.leader.id, world.leader.address)]);
+    let request = world
+        .leader
+        .hears("another run speaks", |r| {
+            r.incarnation != first && r.replicas.is_some()
+        })
+        .await;
+    assert_eq!(request.generation, None);
+    assert!(request.replicas.unwrap().contains_key(&R1));
+    world.leader.order(2, &[R1]);
+    world
+        .leader
+        .hears("orders were taken over", |r| {
+            r.incarnation != first && r.generation.is_some()
+        })
+        .await;
+    world.leader.hears_phase(R1, Phase::Ready).await;
+    assert_eq!(world.engine.lock().list(), before);
+}
