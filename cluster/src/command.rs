@@ -165,7 +165,7 @@ pub enum Action {
         /// Draining replicas that are there no more.
         gone: BTreeSet<ReplicaId>,
     },
-    /// A node looked into an image.
+    /// Some image is made for certain platforms and for no others.
     PutImageFacts {
         /// The image, as functions name it.
         image: String,

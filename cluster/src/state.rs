@@ -253,7 +253,7 @@ impl State {
         up && replica.phase == Phase::Ready
     }
 
-    /// Every platform that `image` is made for, where some node has looked.
+    /// Every platform that `image` is made for, where that is known.
     pub fn image_platforms(&self, image: &str) -> Option<&BTreeSet<Platform>> {
         self.images.get(image)
     }

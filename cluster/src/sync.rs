@@ -105,21 +105,29 @@ fn change(replica: &Replica, report: Option<&ReplicaReport>) -> Option<PhaseChan
     })
 }
 
-/// What this node learned about images that functions here use.
+/// What this node learned about images that functions here use. An engine that fetches an image takes the platform
+/// that suits it, so what it holds says nothing of what else there is; but one that holds what it cannot run was
+/// offered nothing better: the image is made for that alone.
 fn image_facts<'a>(state: &'a State, request: &'a SyncRequest) -> impl Iterator<Item = Action> + 'a {
-    let news = request.images.iter().filter(|(image, platforms)| {
-        let known = state.image_platforms(image);
+    let runs = &request.facts.platforms;
+    let news = request.images.iter().filter(move |(image, held)| {
+        let unsuitable = !held.is_empty() && !runs.iter().any(|platform| held.contains(platform));
+        let known = || {
+            state
+                .image_platforms(image)
+                .is_some_and(|known| held.is_subset(known))
+        };
         let used = || {
             state
                 .functions()
                 .values()
                 .any(|function| function.spec.image == **image)
         };
-        !platforms.is_empty() && known.is_none_or(|known| !platforms.is_subset(known)) && used()
+        unsuitable && !known() && used()
     });
-    news.map(|(image, platforms)| Action::PutImageFacts {
+    news.map(|(image, held)| Action::PutImageFacts {
         image: image.clone(),
-        platforms: platforms.clone(),
+        platforms: held.clone(),
     })
 }
 

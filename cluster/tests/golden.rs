@@ -140,6 +140,13 @@ fn phases() -> Action {
     }
 }
 
+fn image_facts() -> Action {
+    Action::PutImageFacts {
+        image: "bramble/env:latest".to_owned(),
+        platforms: BTreeSet::from(["linux/arm64".parse().unwrap()]),
+    }
+}
+
 /// One of each, in an order in which they make sense together.
 fn actions() -> Vec<(&'static str, Action)> {
     vec![
@@ -175,13 +182,7 @@ fn actions() -> Vec<(&'static str, Action)> {
                 replicas: 3,
             },
         ),
-        (
-            "put-image-facts",
-            Action::PutImageFacts {
-                image: "bramble/env:latest".to_owned(),
-                platforms: BTreeSet::from(["linux/arm64".parse().unwrap()]),
-            },
-        ),
+        ("put-image-facts", image_facts()),
         (
             "put-user",
             Action::PutUser {
@@ -239,13 +240,17 @@ fn the_state_is_written_as_it_always_was() {
     let removed = Action::RemoveNode {
         id: NodeId::from_number(2),
     };
-    for (number, action) in until_cordoned.chain(update).chain([other, removed]).enumerate() {
+    for (number, action) in until_cordoned
+        .chain(update)
+        .chain([other, removed, image_facts()])
+        .enumerate()
+    {
         let at = Timestamp::from_millis(1_795_228_830_000 + 1000 * number as u64);
         state.apply(Command::by_bramble(at, action));
     }
     assert_eq!(
         state.revision(),
-        Revision(15),
+        Revision(16),
         "all but the late plan were applied"
     );
     matches_golden("state", &state);

@@ -47,6 +47,8 @@ impl Change<'_> {
             }
         };
         let image = function.spec.image.clone();
+        // The name may mean a newer image by now.
+        self.state.images.remove(&image);
         let text = if self
             .state
             .functions
@@ -58,6 +60,7 @@ impl Change<'_> {
         } else {
             format!("{name} was deployed again: {image}.")
         };
+        self.forget_unused_images();
         self.record(Some(name), None, text);
         Ok(())
     }
@@ -67,6 +70,7 @@ impl Change<'_> {
             return Err(Refusal::NoSuchFunction(name.clone()));
         }
         self.state.totals.remove(name);
+        self.forget_unused_images();
         let its: Vec<_> = self.state.replicas_of(name).map(|(id, _)| id).collect();
         for id in its {
             self.drain(id);
@@ -94,6 +98,13 @@ impl Change<'_> {
             );
         }
         Ok(())
+    }
+
+    fn forget_unused_images(&mut self) {
+        let functions = &self.state.functions;
+        self.state
+            .images
+            .retain(|image, _| functions.values().any(|f| f.spec.image == *image));
     }
 
     /// Drops specs of older versions that nothing runs any more.
