@@ -1,0 +1,99 @@
+//! Passes on what only a controller answers: management API and portal, over the node-to-node port.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway::{Body, Gateway};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+use transport::{Client, Peer};
+
+use super::config::NodeConfig;
+
+/// What stands before the path of a request that is passed on.
+pub(super) const PREFIX: &str = "/v1/http";
+
+/// Knows the controllers and how to reach them.
+#[derive(Clone, Debug)]
+pub(super) struct PassOn {
+    gateway: Gateway,
+    client: Client,
+    first_contact: Arc<[Peer]>,
+}
+
+impl PassOn {
+    pub(super) fn new(gateway: Gateway, client: Client, config: &NodeConfig) -> Self {
+        let first_contact = config
+            .controllers
+            .iter()
+            .map(|peer| Peer {
+                id: peer.id,
+                address: peer.address,
+            })
+            .collect();
+        Self {
+            gateway,
+            client,
+            first_contact,
+        }
+    }
+
+    /// The controllers to try: the leader first, then what the routes say, then what the settings say.
+    fn candidates(&self) -> Vec<Peer> {
+        let routes = self.gateway.routes();
+        let known = routes.leader.iter().chain(&routes.controllers);
+        let mut peers: Vec<Peer> = known
+            .filter_map(|id| {
+                Some(Peer {
+                    id: *id,
+                    address: *routes.nodes.get(id)?,
+                })
+            })
+            .collect();
+        peers.extend(self.first_contact.iter().copied());
+        let mut seen = std::collections::HashSet::new();
+        peers.retain(|peer| seen.insert(*peer));
+        peers
+    }
+
+    /// Sends `request` to a controller and answers what it answers.
+    pub(super) async fn send(&self, request: Request<Incoming>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        match format!("{PREFIX}{path}").parse::<Uri>() {
+            Ok(uri) => parts.uri = uri,
+            Err(_) => return words(StatusCode::BAD_REQUEST, "this is no address"),
+        }
+        // Between the nodes it is HTTP/2, which has neither of these.
+        for name in [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
+            parts.headers.remove(name);
+        }
+        parts.extensions.clear();
+        let mut body = Some(transport::Body::from(body));
+        for peer in self.candidates() {
+            let mut attempt = Request::new(body.take().unwrap_or_default());
+            *attempt.method_mut() = parts.method.clone();
+            *attempt.uri_mut() = parts.uri.clone();
+            *attempt.headers_mut() = parts.headers.clone();
+            match self.client.request(peer, attempt).await {
+                Ok(response) => return response.map(Body::from),
+                // The body went with the attempt; only a request without one can be made again.
+                Err(error)
+                    if error.nothing_was_begun() && parts.headers.get(header::CONTENT_LENGTH).is_none() => {}
+                Err(_) => break,
+            }
+        }
+        words(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no controller answers: functions go on serving, changes have to wait",
+        )
+    }
+}
+
+fn words(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
