@@ -152,8 +152,8 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Already gone is as good.
-        _ = self.0.kill();
+        // Politely, for nginx ends its workers then. Already gone is as good.
+        _ = Command::new("kill").arg(self.0.id().to_string()).status();
         _ = self.0.wait();
     }
 }
@@ -283,6 +283,7 @@ fn nginx(directory: &Path, upstream: SocketAddr) -> Result<Option<(Process, Sock
         .arg(&path)
         .arg("-p")
         .arg(directory)
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
     let Ok(child) = started else { return Ok(None) };

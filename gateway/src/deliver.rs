@@ -30,7 +30,7 @@ impl Inner {
             .to_replica(path.clone(), &local.host)
             .ok_or(Missed::Broken)?;
         let sent = if outgoing.upgrade.is_some() {
-            upgrade(local, request).await
+            Box::pin(upgrade(local, request)).await
         } else {
             let again = || outgoing.to_replica(path, &local.host);
             let sent = local.send(request, again).await;

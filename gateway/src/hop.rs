@@ -3,7 +3,7 @@
 //! The path is `/v1/invoke/{replica}/{name.namespace}{path and query for the function}`, the headers are those that the
 //! function gets. The far end serves it with a replica of its own or refuses it; it never hands it on.
 
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use tracing::debug;
 use transport::Peer;
@@ -35,7 +35,10 @@ impl Gateway {
         let Some((replica, called)) = path::hop(path) else {
             return answers::no_such_path();
         };
-        headers::remove_hop_by_hop(&mut parts.headers);
+        // HTTP/2 has none.
+        if parts.version != Version::HTTP_2 {
+            headers::remove_hop_by_hop(&mut parts.headers);
+        }
         let mut outgoing = Outgoing::new(parts, body, upgrade);
         let path = path::to_replica(called.rest);
         let mut refused = None;
@@ -101,7 +104,7 @@ impl Inner {
         let uri = Uri::try_from(uri).expect("a path in front of the end of another is a path");
         let request = outgoing.to_gateway(uri).ok_or(Missed::Broken)?;
         let sent = if outgoing.upgrade.is_some() {
-            self.client.upgrade(peer, request).await
+            Box::pin(self.client.upgrade(peer, request)).await
         } else {
             self.client.request(peer, request).await
         };
@@ -118,7 +121,7 @@ impl Inner {
             return Err(Missed::Refused);
         }
         outgoing.source.settle();
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if answer.version() != Version::HTTP_2 && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::remove_hop_by_hop(answer.headers_mut());
         }
         Ok(answer.map(Body::from))

@@ -127,7 +127,7 @@ impl Local {
         let idempotent = request.method().is_idempotent();
         let link = match self.take_idle(idempotent) {
             Some(link) => link,
-            None => self.connect().await?,
+            None => Box::pin(self.connect()).await?,
         };
         let request = match self.exchange(link, request).await {
             Ok(answer) => return Ok(answer),
@@ -143,8 +143,8 @@ impl Local {
             }
             Err(Failed { error, .. }) => return Err(LocalError::Broken(error)),
         };
-        let link = self.connect().await?;
-        self.exchange(link, request)
+        let link = Box::pin(self.connect()).await?;
+        Box::pin(self.exchange(link, request))
             .await
             .map_err(|failed| LocalError::Broken(failed.error))
     }

@@ -40,6 +40,32 @@ pub(crate) struct State {
     moved: bool,
 }
 
+impl Drop for State {
+    /// An answer may come before the client has sent all, from a function that does not read what it is sent. Closing
+    /// the connection on such a client would throw the answer away before it is read, so the rest is read and
+    /// forgotten, within bounds.
+    fn drop(&mut self) {
+        if self.incoming.is_end_stream() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let rest = std::mem::replace(&mut self.incoming, Incoming::default());
+            runtime.spawn(timeout(LINGER, forget(rest)));
+        }
+    }
+}
+
+/// Reads to the end, or until it is too much.
+async fn forget(mut rest: Incoming) {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = rest.frame().await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+        if bytes > LINGER_BYTES {
+            return;
+        }
+    }
+}
+
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")

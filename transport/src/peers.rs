@@ -154,8 +154,9 @@ impl PeerPool {
             (Some(best), Some(_)) if best.busy.load(Ordering::Relaxed) < BUSY => Ok(best),
             // Nobody waits for the second connection while the first works.
             (Some(best), Some(slot)) if slot.opening.try_lock().is_err() => Ok(best),
-            (Some(best), Some(slot)) => Ok(self.open(slot, identity).await.unwrap_or(best)),
-            (None, Some(slot)) => self.open(slot, identity).await,
+            // Boxed, because it is rare and would make every request's future four times as large.
+            (Some(best), Some(slot)) => Ok(Box::pin(self.open(slot, identity)).await.unwrap_or(best)),
+            (None, Some(slot)) => Box::pin(self.open(slot, identity)).await,
             (None, None) => unreachable!("a slot is open or vacant"),
         }
     }
