@@ -1,4 +1,4 @@
-//! Carries out what [`Replicas`] plans, on a real engine.
+//! Carries out what [`crate::replicas`] plans, on a real engine.
 //!
 //! One task owns all of it: it looks, plans, starts steps and probes in tasks of their own, and takes their results
 //! back. It is woken by orders, by the engine's events, by results and by a timer, and does the same each time.
@@ -76,6 +76,8 @@ pub(crate) struct Reconciler<E> {
     shared: Arc<Shared>,
     gateway: Gateway,
     abilities: Option<Abilities>,
+    /// What was last said of an engine that does not answer: said once, since logs are written to the card.
+    complaint: Option<String>,
     pause: Duration,
     tell: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
@@ -95,6 +97,7 @@ impl<E: Engine> Reconciler<E> {
             shared,
             gateway,
             abilities: None,
+            complaint: None,
             pause: REOPEN.0,
             tell,
             told,
@@ -141,11 +144,15 @@ impl<E: Engine> Reconciler<E> {
         match self.try_look().await {
             Ok(()) => {
                 self.pause = REOPEN.0;
+                self.complaint = None;
                 true
             }
             Err(error) => {
                 let words = error.in_words();
-                warn!(error = words, "the engine does not answer");
+                if self.complaint.as_ref() != Some(&words) {
+                    warn!(error = words, "the engine does not answer");
+                    self.complaint = Some(words.clone());
+                }
                 self.shared.replicas().lost_sight();
                 self.abilities = None;
                 self.shared

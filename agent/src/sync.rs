@@ -55,6 +55,8 @@ pub(crate) struct Sync {
     routes: Option<Generation>,
     leader: Option<Peer>,
     next_controller: usize,
+    /// Whether the last attempts failed: said once, since logs are written to the card.
+    cut_off: bool,
     pause: Duration,
 }
 
@@ -100,6 +102,7 @@ impl Sync {
             routes: None,
             leader: None,
             next_controller: 0,
+            cut_off: false,
             pause: RETRY.0,
         }
     }
@@ -148,6 +151,9 @@ impl Sync {
         match answer {
             Ok(SyncAnswer::Orders(orders)) => {
                 self.leader = Some(peer);
+                if std::mem::take(&mut self.cut_off) {
+                    info!(leader = %peer.id, "the leader answers again");
+                }
                 if self.follow(orders) {
                     Exchange::Heard
                 } else {
@@ -159,11 +165,11 @@ impl Sync {
             }) => self.turn_to(Peer { id, address }, peer),
             Ok(SyncAnswer::NotLeader { leader: None }) => self.try_next(),
             Ok(SyncAnswer::NotAdmitted) => {
-                warn!(controller = %peer.id, "this node is not part of the bramble");
+                self.complain(peer, "this node is not part of the bramble");
                 self.try_next()
             }
             Err(error) => {
-                warn!(controller = %peer.id, address = %peer.address, error = in_words(&error), "sync failed");
+                self.complain(peer, &in_words(&error));
                 self.try_next()
             }
         }
@@ -214,6 +220,12 @@ impl Sync {
             replicas: report.replicas,
             counters: self.gateway.counters(),
             images: report.images,
+        }
+    }
+
+    fn complain(&mut self, peer: Peer, words: &str) {
+        if !std::mem::replace(&mut self.cut_off, true) {
+            warn!(controller = %peer.id, address = %peer.address, error = words, "no orders; this node keeps what it runs");
         }
     }
 

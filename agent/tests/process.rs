@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    ffi::OsString,
     io::BufRead,
     net::SocketAddr,
     path::PathBuf,
@@ -70,11 +71,15 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(vec![example().into(), "sandbox".into()]).await
+    }
+
+    async fn with(sandbox: Vec<OsString>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let engine = ProcessEngine::new(ProcessConfig {
             builtin_dir: builtin_dir(),
             run_dir: directory.path().join("run"),
-            sandbox: vec![example().into(), "sandbox".into()],
+            sandbox,
         });
         let abilities = engine
             .open()
@@ -233,6 +238,31 @@ async fn replicas_have_files_and_names_of_their_own_where_the_kernel_lets_them()
         .await;
     assert_eq!(invoke(write, b"x").await.0, 200);
     assert!(world.directory.path().join("run/r3/mine").exists());
+}
+
+#[tokio::test]
+async fn a_kernel_that_forbids_namespaces_is_told_of_and_replicas_run_without() {
+    let forbids =
+        r#"case " $* " in *" --root "*) echo "not allowed here" >&2; exit 1;; esac; exec "$0" sandbox "$@""#;
+    let world = World::with(vec![
+        "/bin/sh".into(),
+        "-c".into(),
+        forbids.into(),
+        example().into(),
+    ])
+    .await;
+    let warning = &world.warnings[0];
+    assert!(
+        warning.contains("see this machine's files") && warning.contains("not allowed here"),
+        "{warning}"
+    );
+    let address = world
+        .start(R1, "bramble/sh", r#","envProcess":"cat | rev""#)
+        .await;
+    assert_eq!(invoke(address, b"hello").await, (200, b"olleh".to_vec()));
+    assert!(world.directory.path().join("run/r1/.lock").exists());
+    let address = world.start(ReplicaId(2), "bramble/echo", "").await;
+    assert_eq!(invoke(address, b"hello").await, (200, b"hello".to_vec()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The built-in functions: what ships beside the program, and the images made of it.
 //!
 //! Two static files, `fwatchdog` and `functions`, are all that a built-in function needs; which functions there are,
-//! `functions list --json` says. [`archive`] packs them as images for Docker; the process engine runs them as they are.
+//! `functions list --json` says. [`Archive`] packs them as images for Docker; the process engine runs them as they are.
 //!
 //! Not here: the functions themselves (the `functions` and `watchdog` rooms).
 

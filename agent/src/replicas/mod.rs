@@ -1,12 +1,12 @@
 //! What the agent knows of its replicas: what was ordered, what the engine showed, what happened to each.
 //!
-//! Pure and synchronous, with the time passed in; the simulation drives it as it is, the [`crate::reconciler`] with a
-//! real engine:
+//! Pure and synchronous, with the time passed in; the simulation drives it as it is, the reconciler with a real
+//! engine:
 //!
 //! ```text
-//! orders ─► order ┐                    ┌─► steps ─► engine ─► ended
-//! engine ─► observe ├─► [`Replicas`] ──┼─► report ─► sync
-//! probes ─► answered ┘                 └─► addresses ─► gateway
+//! orders ──► order    ┐            ┌──► steps ──► engine ──► ended
+//! engine ──► observe  ├─► Replicas ├──► report ──► sync
+//! probes ──► answered ┘            └──► addresses ──► gateway
 //! ```
 //!
 //! Nothing is written down: an agent that starts again looks at its engine and asks the leader.
@@ -15,7 +15,11 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use api::{
     Generation, ReplicaId,
@@ -353,7 +357,7 @@ impl Replicas {
     }
 
     /// Names of the images that the orders name.
-    pub fn images(&self) -> std::collections::BTreeSet<String> {
+    pub fn images(&self) -> BTreeSet<String> {
         self.wanted
             .iter()
             .flat_map(|w| w.replicas.values())

@@ -9,12 +9,13 @@
     reason = "a test's helpers are tests too"
 )]
 
+mod registry;
 mod world;
 
 use std::time::{Duration, Instant};
 
 use agent::engine::{Engine, State, docker::labels};
-use api::{Memory, NodeId};
+use api::{Memory, NodeId, ReplicaId};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -283,6 +284,46 @@ fn an_image_that_cannot_be_had_is_refused_in_words() {
         assert!(words.contains("its registry cannot be reached"), "{words}");
         assert!(world.words.lock().unwrap().contains(&"fetching image".to_owned()));
         assert!(world.list().await.is_empty());
+    });
+}
+
+#[test]
+fn an_image_is_fetched_from_its_registry_and_then_used_from_here() {
+    with_docker(async |world| {
+        let registry = registry::start().await;
+        let image = format!("{registry}/team/env:1");
+        world.images.push(image.clone());
+        world.run(start(R1, desired("env", &image, ""))).await;
+        world.ready(R1).await;
+        assert_eq!(world.words.lock().unwrap()[0], "fetching image");
+        world.words.lock().unwrap().clear();
+        world.run(start(R2, desired("env", &image, ""))).await;
+        assert!(
+            !world
+                .words
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|words| words.contains("fetching"))
+        );
+
+        let words = world
+            .refusal(start(
+                ReplicaId(3),
+                desired("env2", &format!("{registry}/team/none:1"), ""),
+            ))
+            .await;
+        assert!(words.contains("there is no image"), "{words}");
+        let words = world
+            .refusal(start(
+                ReplicaId(3),
+                desired("env2", &format!("{registry}/team/foreign:1"), ""),
+            ))
+            .await;
+        assert!(
+            words.contains("not made for this kind of node (linux/"),
+            "{words}"
+        );
     });
 }
 

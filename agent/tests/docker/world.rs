@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::Write,
     panic::AssertUnwindSafe,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -23,7 +24,7 @@ use bollard::{
     models::ContainerInspectResponse,
     query_parameters::{
         InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-        RemoveContainerOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveImageOptions,
     },
 };
 use futures_util::FutureExt;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) words: Arc<Mutex<Vec<String>>>,
     /// Further nodes that this test made.
     pub(crate) neighbours: Vec<NodeId>,
+    /// Images that this test fetched.
+    pub(crate) images: Vec<String>,
 }
 
 /// Where the files of the built-in functions are.
@@ -58,7 +61,9 @@ pub(crate) fn builtin_dir() -> PathBuf {
 /// Runs `test` with a node of its own, and takes away all that the node had, also when the test fails.
 pub(crate) fn with_docker(test: impl AsyncFnOnce(&mut World)) {
     if std::env::var("BRAMBLE_TEST_WITHOUT_DOCKER").is_ok_and(|value| value == "1") {
-        println!("not run: the Docker engine's tests (BRAMBLE_TEST_WITHOUT_DOCKER=1)");
+        // Not by `println!`, which is only shown of tests that fail.
+        _ = std::io::stderr()
+            .write_all(b"\nnot run: the agent's tests on real Docker (BRAMBLE_TEST_WITHOUT_DOCKER=1)\n");
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -122,6 +127,7 @@ impl World {
             abilities,
             words: Arc::default(),
             neighbours: Vec::new(),
+            images: Vec::new(),
         }
     }
 
@@ -219,6 +225,12 @@ impl World {
     async fn clean_up(&self) {
         for node in self.neighbours.iter().chain([&self.config.node]) {
             self.remove_all(*node).await;
+        }
+        for image in &self.images {
+            _ = self
+                .docker
+                .remove_image(image, None::<RemoveImageOptions>, None)
+                .await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Images: those that are here, those that are fetched, and those that are made on the spot.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +11,7 @@ use api::Platform;
 use bollard::{
     Docker, body_full,
     models::{CreateImageInfo, ImageInspect},
-    query_parameters::{CreateImageOptionsBuilder, ImportImageOptions},
+    query_parameters::{CreateImageOptionsBuilder, ImportImageOptions, PruneImagesOptionsBuilder},
 };
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, OnceCell};
@@ -114,6 +114,7 @@ impl Images {
         while let Some(message) = loading.next().await {
             message.map_err(|e| failed(Box::new(e)))?;
         }
+        remove_replaced(&docker).await;
         Ok(())
     }
 
@@ -136,6 +137,15 @@ impl Images {
             .cloned()
             .map_err(refused)
     }
+}
+
+/// Removes built-in images of an earlier version of this program, which lost their names to the new ones; those that
+/// a container still uses stay.
+async fn remove_replaced(docker: &Docker) {
+    let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![builtin::LABEL])]);
+    let options = PruneImagesOptionsBuilder::default().filters(&filters).build();
+    // They only take room: the next time is soon enough.
+    _ = docker.prune_images(Some(options)).await;
 }
 
 /// Runs what blocks for some milliseconds where it holds up nobody.
@@ -222,7 +232,7 @@ impl Meter {
 pub(super) async fn held(
     docker: &Docker,
     names: impl Iterator<Item = &String>,
-) -> Result<BTreeMap<String, std::collections::BTreeSet<Platform>>, EngineError> {
+) -> Result<BTreeMap<String, BTreeSet<Platform>>, EngineError> {
     let mut held = BTreeMap::new();
     for name in names {
         if let Some(platform) = inspect(docker, name).await?.as_ref().and_then(platform) {
