@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::FunctionName;
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
@@ -31,8 +32,12 @@ pub(crate) fn no_such_path() -> Response<Body> {
     words(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-/// There is no function of that name. The first words are those that OpenFaaS' clients know.
+/// There is no function of that name. The first words are those that OpenFaaS' clients know, and like there the name
+/// is given in full.
 pub(crate) fn unknown_function(function: &str) -> Response<Body> {
+    let function = function
+        .parse()
+        .map_or_else(|_| function.to_owned(), |name: FunctionName| name.to_string());
     let text = format!("error finding function {function}: there is no function of this name\n");
     words(StatusCode::NOT_FOUND, text)
 }

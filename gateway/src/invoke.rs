@@ -33,6 +33,10 @@ const REFUSED_LIMIT: Duration = Duration::from_secs(10);
 /// Replicas that are tried before a call waits for news: one, and one other.
 const ATTEMPTS: u32 = 2;
 
+/// How long the news of a new function may take to every node: each has a sync request hanging, so it takes the way of an
+/// answer, and some patience for a busy Pi.
+const ROUTES_TRAVEL: Duration = Duration::from_millis(400);
+
 impl Gateway {
     /// Carries one request of a client to a replica and its answer back: `/function/{name}[.{namespace}][/path]`.
     ///
@@ -77,7 +81,11 @@ impl Inner {
         let Some(called) = path::public(path) else {
             return answers::no_such_path();
         };
-        let Some(entry) = self.table.load().find(called.function).cloned() else {
+        let known = self.table.load().find(called.function).cloned();
+        let Some(entry) = (match known {
+            Some(entry) => Some(entry),
+            None => Box::pin(self.arrives(called.function)).await,
+        }) else {
             return answers::unknown_function(called.function);
         };
         if !is_allowed(outgoing.method()) {
@@ -92,6 +100,18 @@ impl Inner {
                 .unwrap_or_else(|| answers::unreachable(called.function));
         }
         answer.map(|body| body.ends_call(call))
+    }
+
+    /// Waits a moment for a function that is not known: somebody may have been told just now, on another node, that it
+    /// is deployed, and its route is on its way.
+    async fn arrives(&self, name: &str) -> Option<Arc<Entry>> {
+        let mut news = News::listen(&self.changed, ROUTES_TRAVEL);
+        loop {
+            let found = self.table.load().find(name).cloned();
+            if found.is_some() || !news.came().await {
+                return found;
+            }
+        }
     }
 
     /// Tries replicas until one has the call; waits for one where there is none.
@@ -155,8 +175,10 @@ impl Inner {
             match self.in_time(outgoing, answer).await {
                 None => return answers::timed_out(),
                 Some(Ok(answer)) => return answer,
-                Some(Err(Missed::Broken)) => return answers::unreachable(entry.function.name()),
-                Some(Err(Missed::Refused)) => {
+                Some(Err(Missed::Broken)) if refusals > 0 || !outgoing.is_repeatable() => {
+                    return answers::unreachable(entry.function.name());
+                }
+                Some(Err(Missed::Refused | Missed::Broken)) => {
                     target.load.avoid(self.now_ms());
                     refused_by = Some(target.replica);
                     refusals += 1;

@@ -27,6 +27,7 @@ mod gateway;
 mod headers;
 mod hop;
 mod invoke;
+mod linger;
 mod local;
 mod path;
 mod request;
@@ -37,4 +38,5 @@ mod tunnel;
 
 pub use body::Body;
 pub use gateway::{Gateway, GatewayConfig};
+pub use linger::Lingering;
 pub use path::HOP_PREFIX;

@@ -48,6 +48,11 @@ impl Outgoing {
         &self.method
     }
 
+    /// Whether sending it twice does what sending it once does: then a connection that broke is no reason to give up.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.method.is_safe() && matches!(self.source, Source::Empty) && self.upgrade.is_none()
+    }
+
     /// The request as a replica on this node gets it; `None` if its body cannot be sent once more.
     pub(crate) fn to_replica(&self, path: PathAndQuery, host: &HeaderValue) -> Option<Request<RequestBody>> {
         let mut request = self.attempt(path.into(), self.source.reader()?);

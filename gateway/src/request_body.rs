@@ -17,6 +17,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use transport::BoxError;
 
+use crate::linger::Lingering;
+
 /// Remembered of one body at most, in bytes. What a client sends at once fits, and 64 calls at a time cost 4 MiB at worst.
 const REMEMBERED: usize = 64 << 10;
 
@@ -29,7 +31,7 @@ pub(crate) enum Source {
 
 /// Where a streamed body is.
 pub(crate) struct State {
-    incoming: Incoming,
+    incoming: Lingering,
     remembered: VecDeque<Bytes>,
     remembered_bytes: usize,
     /// Pieces are no longer remembered: there will be no other attempt.
@@ -38,32 +40,6 @@ pub(crate) struct State {
     reader: u32,
     /// Something was read since this was last asked.
     moved: bool,
-}
-
-impl Drop for State {
-    /// An answer may come before the client has sent all, from a function that does not read what it is sent. Closing
-    /// the connection on such a client would throw the answer away before it is read, so the rest is read and
-    /// forgotten, within bounds.
-    fn drop(&mut self) {
-        if self.incoming.is_end_stream() {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let rest = std::mem::replace(&mut self.incoming, Incoming::default());
-            runtime.spawn(timeout(LINGER, forget(rest)));
-        }
-    }
-}
-
-/// Reads to the end, or until it is too much.
-async fn forget(mut rest: Incoming) {
-    let mut bytes = 0;
-    while let Some(Ok(frame)) = rest.frame().await {
-        bytes += frame.data_ref().map_or(0, Bytes::len);
-        if bytes > LINGER_BYTES {
-            return;
-        }
-    }
 }
 
 impl fmt::Debug for State {
@@ -81,7 +57,7 @@ impl Source {
             return Self::Empty;
         }
         Self::Streamed(Arc::new(Mutex::new(State {
-            incoming,
+            incoming: incoming.into(),
             remembered: VecDeque::new(),
             remembered_bytes: 0,
             settled: false,

@@ -413,3 +413,124 @@ async fn calls_spread_over_the_replicas_by_how_busy_these_are() {
     assert!(counters.replicas.is_empty());
     assert_eq!(bramble.nodes[0].gateway.local_in_flight(ReplicaId(1)), 0);
 }
+
+#[tokio::test]
+async fn a_function_that_answers_without_reading_is_heard_by_a_client_that_sends_first() {
+    let mut bramble = Bramble::of(2).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    bramble.place("env", 1, 1, listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                _ = socket.read(&mut head).await.unwrap();
+                socket
+                    .write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+                    .await
+                    .unwrap();
+                std::future::pending::<()>().await
+            });
+        }
+    });
+    for node in [1, 0] {
+        let mut socket = tokio::net::TcpStream::connect(bramble.nodes[node].public)
+            .await
+            .unwrap();
+        let length = 20 << 20;
+        let head = format!("POST /function/env HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&vec![7; length]).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 413");
+    }
+}
+
+#[tokio::test]
+async fn a_function_whose_route_is_on_its_way_is_waited_for_a_moment() {
+    let mut bramble = Bramble::of(1).await;
+    let replica = Replica::start("r1").await;
+    let address = bramble.nodes[0].public;
+    let call = tokio::spawn(async move { common::ask(address, post("/function/env/echo", "early")).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bramble.place("env", 1, 0, replica.address);
+    assert_eq!(call.await.unwrap().text(), "early");
+}
+
+/// Answers every request as soon as it has its headers, and reads nothing of its body for a while.
+async fn answers_without_reading() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head: Vec<u8> = Vec::new();
+                while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                    let mut piece = [0; 1024];
+                    let read = stream.read(&mut piece).await.unwrap();
+                    head.extend(&piece[..read]);
+                }
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+                    .await
+                    .unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_answer_of_a_function_that_does_not_read() {
+    for home in [0, 1] {
+        let mut bramble = Bramble::of(2).await;
+        bramble.place("env", 1, home, answers_without_reading().await);
+        let body = Bytes::from(vec![7; 5_000_000]);
+        let answer = bramble
+            .ask(0, Request::post("/function/env").body(body).unwrap())
+            .await;
+        assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, "early"));
+    }
+}
+
+/// Breaks off the first request, whatever it is, and answers the next ones.
+async fn breaks_off_once() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for round in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut piece = [0; 1024];
+            _ = stream.read(&mut piece).await.unwrap();
+            if round > 0 {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn only_a_request_that_changes_nothing_is_made_again_after_a_connection_broke() {
+    for (method, expected) in [
+        ("GET", StatusCode::OK),
+        ("POST", StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        let mut bramble = Bramble::of(1).await;
+        let address = breaks_off_once().await;
+        bramble.place("env", 1, 0, address);
+        bramble.place("env", 2, 0, address);
+        let request = Request::builder()
+            .method(method)
+            .uri("/function/env")
+            .body(Bytes::new())
+            .unwrap();
+        assert_eq!(bramble.ask(0, request).await.status, expected, "{method}");
+    }
+}

@@ -22,19 +22,30 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The engine that the tests of this run use: process where they run with no Docker reachable.
 pub fn engine() -> &'static str {
-    if std::env::var_os("BRAMBLE_TEST_WITHOUT_DOCKER").is_some() { "process" } else { "docker" }
+    if std::env::var_os("BRAMBLE_TEST_WITHOUT_DOCKER").is_some() {
+        "process"
+    } else {
+        "docker"
+    }
 }
 
 /// The folder with the programs as built, beside this test program's own.
 fn target_dir() -> PathBuf {
     let this = std::env::current_exe().expect("a test program knows itself");
-    this.ancestors().nth(2).expect("test programs are in target/PROFILE/deps").to_owned()
+    this.ancestors()
+        .nth(2)
+        .expect("test programs are in target/PROFILE/deps")
+        .to_owned()
 }
 
 /// The `bramble` program.
 pub fn program() -> PathBuf {
     let path = target_dir().join("bramble");
-    assert!(path.exists(), "{} is not built: run `make test`, or `make build` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `make test`, or `make build` first",
+        path.display()
+    );
     path
 }
 
@@ -89,11 +100,22 @@ impl DemoBuilder {
 
     /// Starts it and waits until all nodes are up.
     pub fn start(self) -> Demo {
-        let temporary = self.data.is_none().then(|| tempfile::tempdir().expect("a folder can be made"));
-        let data = self.data.unwrap_or_else(|| temporary.as_ref().expect("made above").path().to_owned());
+        let temporary = self
+            .data
+            .is_none()
+            .then(|| tempfile::tempdir().expect("a folder can be made"));
+        let data = self
+            .data
+            .unwrap_or_else(|| temporary.as_ref().expect("made above").path().to_owned());
         let mut command = Command::new(program());
         command
-            .args(["demo", "--listen", "127.0.0.1:0", "--engine", self.engine.unwrap_or_else(engine)])
+            .args([
+                "demo",
+                "--listen",
+                "127.0.0.1:0",
+                "--engine",
+                self.engine.unwrap_or_else(engine),
+            ])
             .arg("--data")
             .arg(&data)
             .args(["--nodes", &self.nodes.unwrap_or(4).to_string()])
@@ -117,7 +139,9 @@ impl DemoBuilder {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = news.recv_timeout(left).unwrap_or_else(|_| panic!("the demo is not ready: {}", demo.story()));
+            let line = news
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("the demo is not ready: {}", demo.story()));
             match line.split_once(": ") {
                 Some(("Portal", portal)) => demo.portal = portal.to_owned(),
                 Some(("Password", password)) => demo.password = password.to_owned(),
@@ -129,7 +153,9 @@ impl DemoBuilder {
     }
 }
 
-fn read_lines(output: impl std::io::Read + Send + 'static) -> (Arc<Mutex<Vec<String>>>, mpsc::Receiver<String>) {
+fn read_lines(
+    output: impl std::io::Read + Send + 'static,
+) -> (Arc<Mutex<Vec<String>>>, mpsc::Receiver<String>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let (send, receive) = mpsc::channel();
     let kept = Arc::clone(&lines);
@@ -168,9 +194,13 @@ impl Demo {
 
     /// Names of its nodes, sorted.
     pub fn node_names(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.data.join("nodes")) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let Ok(entries) = std::fs::read_dir(self.data.join("nodes")) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -183,7 +213,11 @@ impl Demo {
     /// The process id of a node, waiting for it to run.
     pub fn pid(&self, node: &str) -> i32 {
         wait_for(&format!("{node} to run"), || {
-            std::fs::read_to_string(self.node_file(node, "pid")).ok()?.trim().parse().ok()
+            std::fs::read_to_string(self.node_file(node, "pid"))
+                .ok()?
+                .trim()
+                .parse()
+                .ok()
         })
     }
 
@@ -208,13 +242,19 @@ impl Demo {
 
     /// Name of the node that leads.
     pub fn leader(&self) -> String {
-        let leader = self.nodes().into_iter().find(|node| node["leader"] == true).expect("somebody leads");
+        let leader = self
+            .nodes()
+            .into_iter()
+            .find(|node| node["leader"] == true)
+            .expect("somebody leads");
         leader["name"].as_str().expect("nodes have names").to_owned()
     }
 
     /// A function as `/api/v1/` shows it.
     pub fn function(&self, name: &str) -> Value {
-        self.client().get(&format!("/api/v1/functions/openfaas-fn/{name}")).json()
+        self.client()
+            .get(&format!("/api/v1/functions/openfaas-fn/{name}"))
+            .json()
     }
 
     /// Deploys from JSON and waits until one replica is ready.
@@ -227,7 +267,9 @@ impl Demo {
     /// Asks for so many replicas.
     pub fn scale(&self, name: &str, replicas: u32) {
         let body = serde_json::json!({"serviceName": name, "replicas": replicas});
-        let answer = self.client().post_json(&format!("/system/scale-function/{name}"), &body);
+        let answer = self
+            .client()
+            .post_json(&format!("/system/scale-function/{name}"), &body);
         assert_eq!(answer.status, 202, "{}", answer.text());
     }
 
@@ -236,7 +278,10 @@ impl Demo {
         self.wait(&format!("{name} to have {replicas} ready replicas"), || {
             let function = self.function(name);
             let placements = function["placements"].as_array()?;
-            let ready = placements.iter().filter(|placement| placement["phase"] == "ready").count();
+            let ready = placements
+                .iter()
+                .filter(|placement| placement["phase"] == "ready")
+                .count();
             (ready == replicas && placements.len() == replicas).then_some(function.clone())
         })
     }
@@ -259,7 +304,11 @@ impl Demo {
             if let Some(found) = look() {
                 return found;
             }
-            assert!(Instant::now() < deadline, "waited in vain for {for_what}\n{}", self.story());
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {for_what}\n{}",
+                self.story()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -17,7 +17,11 @@ use tokio::runtime::{Builder, Runtime};
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be made")
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made")
     })
 }
 
@@ -53,7 +57,10 @@ impl Answer {
 
     /// A header as text; empty where it is absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -61,7 +68,11 @@ impl Client {
     /// For `http://host:port`.
     pub fn new(base: &str) -> Self {
         let pool = Pool::builder(TokioExecutor::new()).build_http();
-        Self { base: base.trim_end_matches('/').to_owned(), headers: Vec::new(), pool }
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            headers: Vec::new(),
+            pool,
+        }
     }
 
     /// The same with a header in every request.
@@ -89,13 +100,18 @@ impl Client {
             let response = self.pool.request(request).await.ok()?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.ok()?.to_bytes();
-            Some(Answer { status: parts.status, headers: parts.headers, body })
+            Some(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            })
         })
     }
 
     /// Sends a request.
     pub fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
-        self.try_send(method, path, body).unwrap_or_else(|| panic!("nobody answers {method} {}{path}", self.base))
+        self.try_send(method, path, body)
+            .unwrap_or_else(|| panic!("nobody answers {method} {}{path}", self.base))
     }
 
     /// GET.

@@ -34,13 +34,23 @@ fn a_second_start_finds_all_state_again_and_the_end_leaves_nothing() {
     let (names, password) = (demo.node_names(), demo.password.clone());
     assert!(demo.engine.starts_with(engine()), "{}", demo.engine);
     assert_eq!(demo.end(), Some(0));
-    assert_eq!(processes_of(folder.path()), Vec::<String>::new(), "Ctrl-C leaves no process");
+    assert_eq!(
+        processes_of(folder.path()),
+        Vec::<String>::new(),
+        "Ctrl-C leaves no process"
+    );
     if engine() == "docker" {
-        let list = Command::new("docker").args(["ps", "--all", "--format", "{{.Labels}}"]).output().unwrap();
+        let list = Command::new("docker")
+            .args(["ps", "--all", "--format", "{{.Labels}}"])
+            .output()
+            .unwrap();
         let labels = String::from_utf8_lossy(&list.stdout).into_owned();
         for name in &names {
             let tail = name.rsplit('-').next().unwrap();
-            assert!(!labels.contains(&format!("{tail},")), "Ctrl-C leaves no container: {labels}");
+            assert!(
+                !labels.contains(&format!("{tail},")),
+                "Ctrl-C leaves no container: {labels}"
+            );
         }
     }
 
@@ -54,15 +64,30 @@ fn a_second_start_finds_all_state_again_and_the_end_leaves_nothing() {
 fn a_node_that_dies_is_started_again() {
     let demo = Demo::builder().nodes(2).start();
     let leader = demo.leader();
-    let other = demo.node_names().into_iter().find(|name| *name != leader).unwrap();
+    let other = demo
+        .node_names()
+        .into_iter()
+        .find(|name| *name != leader)
+        .unwrap();
     let pid = demo.pid(&other);
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
     demo.wait("another process", || {
-        let now: i32 = std::fs::read_to_string(demo.node_file(&other, "pid")).ok()?.trim().parse().ok()?;
+        let now: i32 = std::fs::read_to_string(demo.node_file(&other, "pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         (now != pid && is_alive(now)).then_some(())
     });
     demo.wait("the node to be up", || {
-        demo.nodes().iter().all(|node| node["phase"] == "up").then_some(())
+        demo.nodes()
+            .iter()
+            .all(|node| node["phase"] == "up")
+            .then_some(())
     });
 }
 
@@ -81,8 +106,16 @@ fn every_node_answers_everything_on_its_own_address() {
     demo.deploy(json!({"service": "env", "image": "bramble/env:latest"}));
     for name in demo.node_names() {
         let node = demo.node_client(&name);
-        assert_eq!(node.get("/system/functions").status, 200, "{name} passes the management API on");
-        assert_eq!(node.get("/function/env").status, 200, "{name} carries invocations");
+        assert_eq!(
+            node.get("/system/functions").status,
+            200,
+            "{name} passes the management API on"
+        );
+        assert_eq!(
+            node.get("/function/env").status,
+            200,
+            "{name} carries invocations"
+        );
         assert_eq!(node.get("/ui/").status, 200, "{name} shows the portal");
         assert_eq!(node.get("/healthz").status, 200, "{name} is well");
     }
@@ -96,7 +129,13 @@ fn mistakes_on_the_command_line_are_told_with_their_cure() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let folder = tempfile::tempdir().unwrap();
-    let text = says(&["demo", "unplug", "pi-9", "--data", folder.path().to_str().unwrap()]);
+    let text = says(&[
+        "demo",
+        "unplug",
+        "pi-9",
+        "--data",
+        folder.path().to_str().unwrap(),
+    ]);
     assert!(text.contains("is not the folder of a demo"), "{text}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

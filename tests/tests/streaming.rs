@@ -18,7 +18,9 @@ const MEGABYTE: u64 = 1 << 20;
 fn send_and_count(address: &str, path: &str, bytes: u64) -> u64 {
     let stream = TcpStream::connect(address).unwrap();
     let mut sender = stream.try_clone().unwrap();
-    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n"
+    );
     let sending = thread::spawn(move || {
         sender.write_all(head.as_bytes()).unwrap();
         let chunk = vec![0; 256 << 10];
@@ -38,7 +40,10 @@ fn send_and_count(address: &str, path: &str, bytes: u64) -> u64 {
     }
     let head = String::from_utf8(head).unwrap().to_lowercase();
     assert!(head.starts_with("http/1.1 200"), "{head}");
-    assert!(head.contains(&format!("content-length: {bytes}")), "the function knows the length and says it: {head}");
+    assert!(
+        head.contains(&format!("content-length: {bytes}")),
+        "the function knows the length and says it: {head}"
+    );
     let count = std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
     sending.join().unwrap();
     count
@@ -48,16 +53,28 @@ fn send_and_count(address: &str, path: &str, bytes: u64) -> u64 {
 fn memory(pid: i32, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    line.trim_start_matches(':')
+        .trim()
+        .trim_end_matches(" kB")
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 #[test]
 fn a_gigabyte_goes_through_with_less_than_eight_megabytes_of_growth() {
     let demo = Demo::builder().nodes(2).start();
     demo.deploy(json!({"service": "echo", "image": "bramble/echo:latest"}));
-    let home = demo.function("echo")["placements"][0]["node"].as_str().unwrap().to_owned();
+    let home = demo.function("echo")["placements"][0]["node"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for name in demo.node_names() {
-        let way = if name == home { "to a replica of its own" } else { "over the hop to another node" };
+        let way = if name == home {
+            "to a replica of its own"
+        } else {
+            "over the hop to another node"
+        };
         let address = std::fs::read_to_string(demo.node_file(&name, "http")).unwrap();
         let address = address.trim().trim_start_matches("http://").to_owned();
         assert_eq!(send_and_count(&address, "/function/echo", MEGABYTE), MEGABYTE);

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use tracing::{debug, info};
 
 use super::pass_on::PassOn;
-use gateway::{Body, Gateway};
+use gateway::{Body, Gateway, Lingering};
 
 /// How long a client may take to send a request's headers.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ impl Front {
         Ok(match self.portal {
             Some(portal) => {
                 let response = portal
-                    .oneshot(request.map(axum::body::Body::new))
+                    .oneshot(request.map(|body| axum::body::Body::new(Lingering::from(body))))
                     .await
                     .unwrap_or_else(|never| match never {});
                 response.map(Body::other)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gateway::{Body, Gateway};
+use gateway::{Body, Gateway, Lingering};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 use transport::{Client, Peer};
 
 use super::config::NodeConfig;
@@ -69,7 +70,11 @@ impl PassOn {
             parts.headers.remove(name);
         }
         parts.extensions.clear();
-        let mut body = Some(transport::Body::from(body));
+        // A refusal may come while the client still sends.
+        let mut body = Some(match body.is_end_stream() {
+            true => transport::Body::empty(),
+            false => transport::Body::other(Lingering::from(body).map_err(Into::into)),
+        });
         for peer in self.candidates() {
             let mut attempt = Request::new(body.take().unwrap_or_default());
             *attempt.method_mut() = parts.method.clone();
