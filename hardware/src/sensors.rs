@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::system::meminfo_bytes;
+use sysinfo::{MemoryRefreshKind, System};
 
 /// How the machine is at this moment; zero or absent where it cannot tell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,18 +21,25 @@ pub struct Vitals {
     pub temperature_c: Option<f64>,
 }
 
-/// Reads all sensors below `root`, and the file system that holds `disk`. A few small reads of kernel files; asks no
-/// disk for data.
+/// How the running machine is. Load, memory and uptime are asked of its kernel; what differs from board to board is
+/// read below `root`; free space is that of the file system that holds `disk`. A few small reads of kernel files; asks
+/// no disk for data.
 pub fn read(root: &Path, disk: &Path) -> Vitals {
     let (disk_total_bytes, disk_free_bytes) = space(disk).unwrap_or_default();
     Vitals {
-        uptime_s: first_number(&root.join("proc/uptime")).map_or(0, whole_seconds),
-        load: first_number(&root.join("proc/loadavg")).unwrap_or(0.0),
-        memory_available_bytes: meminfo_bytes(root, "MemAvailable").unwrap_or(0),
+        uptime_s: System::uptime().unwrap_or(0),
+        load: System::load_average().map_or(0.0, |load| load.one),
+        memory_available_bytes: memory_available().unwrap_or(0),
         disk_total_bytes,
         disk_free_bytes,
         temperature_c: temperature(root),
     }
+}
+
+fn memory_available() -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    Some(system.available_memory())
 }
 
 fn first_number(file: &Path) -> Option<f64> {
@@ -42,10 +49,6 @@ fn first_number(file: &Path) -> Option<f64> {
         .next()?
         .parse()
         .ok()
-}
-
-fn whole_seconds(seconds: f64) -> u64 {
-    std::time::Duration::try_from_secs_f64(seconds).map_or(0, |time| time.as_secs())
 }
 
 fn space(path: &Path) -> Option<(u64, u64)> {
@@ -78,28 +81,50 @@ mod tests {
     use crate::board::tests::tree;
 
     #[test]
-    fn every_sensor_is_read() {
+    fn the_processors_own_thermal_zone_is_found_among_others() {
         let root = tree(&[
-            ("proc/uptime", "93784.51 370000.00\n"),
-            ("proc/loadavg", "0.42 0.30 0.25 1/123 4567\n"),
-            ("proc/meminfo", "MemTotal: 949448 kB\nMemAvailable: 700000 kB\n"),
             ("sys/class/thermal/thermal_zone0/type", "gpu-thermal\n"),
             ("sys/class/thermal/thermal_zone0/temp", "20000\n"),
             ("sys/class/thermal/thermal_zone1/type", "cpu-thermal\n"),
             ("sys/class/thermal/thermal_zone1/temp", "48312\n"),
         ]);
+        assert_eq!(read(root.path(), root.path()).temperature_c, Some(48.312));
+    }
+
+    #[test]
+    fn the_running_machine_tells_how_it_is() {
+        let root = tree(&[]);
         let vitals = read(root.path(), root.path());
-        assert_eq!(vitals.uptime_s, 93_784);
-        assert_eq!(vitals.load, 0.42);
-        assert_eq!(vitals.memory_available_bytes, 700_000 * 1024);
-        assert_eq!(vitals.temperature_c, Some(48.312));
+        let kernel = |file: &str| fs::read_to_string(file).unwrap();
+        let uptime: f64 = kernel("/proc/uptime")
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((vitals.uptime_s as f64 - uptime).abs() < 5.0);
+        let load: f64 = kernel("/proc/loadavg")
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((vitals.load - load).abs() < 1.0);
+        let total: u64 = kernel("/proc/meminfo")
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(vitals.memory_available_bytes > 0 && vitals.memory_available_bytes < total * 1024);
         assert!(vitals.disk_total_bytes >= vitals.disk_free_bytes && vitals.disk_free_bytes > 0);
     }
 
     #[test]
-    fn a_machine_without_sensors_reads_as_absent() {
+    fn what_a_machine_does_not_have_is_absent() {
         let root = tree(&[]);
         let vitals = read(root.path(), Path::new("/nonexistent"));
-        assert_eq!(vitals, Vitals::default());
+        assert_eq!(vitals.temperature_c, None);
+        assert_eq!((vitals.disk_total_bytes, vitals.disk_free_bytes), (0, 0));
     }
 }

@@ -50,6 +50,7 @@ pub fn program() -> PathBuf {
 }
 
 /// A running demo.
+#[derive(Debug)]
 pub struct Demo {
     child: Child,
     /// Where it is reached.
@@ -65,7 +66,7 @@ pub struct Demo {
 }
 
 /// Settings of a demo to start.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct DemoBuilder {
     data: Option<PathBuf>,
     password: Option<String>,

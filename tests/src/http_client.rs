@@ -26,7 +26,7 @@ fn runtime() -> &'static Runtime {
 }
 
 /// Speaks to one address.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     base: String,
     headers: Vec<(String, String)>,
