@@ -3,7 +3,7 @@
 //! One server, one thread, HTTP/1.1: a list and no locks. A connection comes back when the answer it carried has
 //! been read to its end ([`Lease::give_back`]); one whose answer was abandoned is closed by being dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -31,6 +31,8 @@ const MOST_IDLE: usize = 64;
 pub(super) struct Pool {
     addresses: Vec<SocketAddr>,
     idle: RefCell<Vec<Idle>>,
+    /// Whether a sweeper is about. One is enough, however often the pool runs empty meanwhile.
+    swept: Cell<bool>,
 }
 
 struct Idle {
@@ -55,7 +57,7 @@ impl Lease {
         if self.sender.is_closed() || idle.len() >= MOST_IDLE {
             return;
         }
-        if idle.is_empty() {
+        if !self.pool.swept.replace(true) {
             spawn_local(sweep(self.pool.clone()));
         }
         idle.push(Idle {
@@ -70,6 +72,7 @@ impl Pool {
         Self {
             addresses,
             idle: RefCell::default(),
+            swept: Cell::default(),
         }
     }
 
@@ -117,6 +120,7 @@ async fn sweep(pool: Rc<Pool>) {
         if idle.is_empty() {
             // Memory of the last burst goes back as well.
             *idle = Vec::new();
+            pool.swept.set(false);
             return;
         }
     }
