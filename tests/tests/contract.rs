@@ -1,6 +1,5 @@
 //! The OpenFaaS contract, row by row, against a running bramble: the clients' side is not ours to choose.
 
-
 use serde_json::{Value, json};
 use tests::demo::{Client, Demo};
 
