@@ -5,12 +5,14 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
@@ -18,9 +20,11 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Method, StatusCode};
 use tokio::time::Sleep;
 
+use crate::duration::Seconds;
 use crate::limit::Permit;
 use crate::log::{HumanSize, log};
-use crate::mode::Lease;
+use crate::metrics::Metrics;
+use crate::mode::{Lease, Output};
 
 /// What a mode answers with.
 pub(crate) enum Content {
@@ -32,7 +36,14 @@ pub(crate) enum Content {
         limit: Option<Pin<Box<Sleep>>>,
         lease: Option<Lease>,
     },
+    /// What a process prints, as it prints it.
+    Output(Box<Output>),
+    /// The next `left` bytes of a file.
+    File { file: File, left: u64 },
 }
+
+/// In which pieces a file is sent.
+const FILE_PIECE: u64 = 64 * 1024;
 
 impl Content {
     pub(crate) fn empty() -> Self {
@@ -58,6 +69,8 @@ pub(crate) enum AnswerError {
     TooLong,
     #[error("the function broke off its answer")]
     Broken(#[source] hyper::Error),
+    #[error("cannot read the file")]
+    Unreadable(#[source] io::Error),
 }
 
 /// One invocation, from its head to the end of its answer.
@@ -70,16 +83,24 @@ pub(crate) struct Call {
     /// Readiness probes are not logged.
     pub(crate) logged: bool,
     pub(crate) status: StatusCode,
+    /// It went wrong after the status was sent, which the log shall show.
+    pub(crate) failed: bool,
     pub(crate) sent: u64,
     /// When the connection will be cut; nothing to cut once the call is over.
     pub(crate) deadline: Rc<Cell<Option<Instant>>>,
     /// Held for its count, for as long as the call lasts.
     pub(crate) permit: Permit,
+    /// Where it is counted. Readiness checks are not.
+    pub(crate) metrics: Option<Rc<Metrics>>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         self.deadline.set(None);
+        let took = self.started.elapsed();
+        if let Some(metrics) = &self.metrics {
+            metrics.record(self.status, &self.method, took);
+        }
         if !self.logged {
             return;
         }
@@ -88,12 +109,16 @@ impl Drop for Call {
             .id
             .as_ref()
             .map(|id| format!(" [{}]", String::from_utf8_lossy(id.as_bytes())));
+        let status = if self.failed {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            self.status
+        };
         log!(
-            "{} {target} - {} - ContentLength: {} ({:.4}s){}",
+            "{} {target} - {status} - ContentLength: {} ({}s){}",
             self.method,
-            self.status,
             HumanSize(self.sent),
-            self.started.elapsed().as_secs_f64(),
+            Seconds::<4>(took),
             id.unwrap_or_default(),
         );
     }
@@ -127,6 +152,10 @@ impl Answer {
                     Some(Poll::Pending) | None => Poll::Pending,
                 }
             }
+            Content::Output(output) => output
+                .poll_piece(context)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Content::File { file, left } => Poll::Ready(read_piece(file, left).transpose()),
         }
     }
 
@@ -137,8 +166,26 @@ impl Answer {
         {
             lease.give_back();
         }
+        if let (Content::Output(output), Some(call)) = (&self.content, &mut self.call) {
+            call.failed = output.failed();
+        }
         self.call = None;
     }
+}
+
+/// The next piece of a file. Its length was promised, so a file that has become shorter is an error.
+fn read_piece(file: &mut File, left: &mut u64) -> Result<Option<Frame<Bytes>>, AnswerError> {
+    if *left == 0 {
+        return Ok(None);
+    }
+    let most = (*left).min(FILE_PIECE);
+    let mut piece = BytesMut::with_capacity(most as usize).writer();
+    let read = io::copy(&mut file.take(most), &mut piece).map_err(AnswerError::Unreadable)?;
+    if read == 0 {
+        return Err(AnswerError::Unreadable(io::ErrorKind::UnexpectedEof.into()));
+    }
+    *left -= read;
+    Ok(Some(Frame::data(piece.into_inner().freeze())))
 }
 
 impl Body for Answer {
@@ -165,14 +212,17 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Pieces { left, .. } => *left == 0,
+            Content::Pieces { left, .. } | Content::File { left, .. } => *left == 0,
+            Content::Output(output) => output.is_over(),
             Content::Streamed { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Pieces { left, .. } => SizeHint::with_exact(*left),
+            Content::Pieces { left, .. } | Content::File { left, .. } => SizeHint::with_exact(*left),
+            Content::Output(output) if output.is_over() => SizeHint::with_exact(0),
+            Content::Output(_) => SizeHint::new(),
             Content::Streamed { body, .. } => body.size_hint(),
         }
     }

@@ -49,7 +49,7 @@ fn variable_name(header: &HeaderName) -> String {
 }
 
 /// Undoes percent-encoding. A path that is malformed, or would hold a NUL (which no variable can), stays as sent.
-fn decoded(path: &str) -> Vec<u8> {
+pub(crate) fn decoded(path: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes().iter();
     while let Some(&byte) = rest.next() {

@@ -49,7 +49,7 @@ pub(crate) fn go(text: &str) -> Option<Duration> {
 }
 
 /// Shows a duration the way Go does: `1m30s`, `250ms`, `0s`.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct AsGo(pub(crate) Duration);
 
 impl fmt::Display for AsGo {
@@ -64,6 +64,22 @@ impl fmt::Display for AsGo {
             (0, minutes) => write!(out, "{minutes}m{seconds}s"),
             (hours, minutes) => write!(out, "{hours}h{minutes}m{seconds}s"),
         }
+    }
+}
+
+/// Shows a duration as seconds with this many decimals (at most nine), cut and not rounded. Twice per request, so it
+/// goes without floating point.
+pub(crate) struct Seconds<const DECIMALS: u32>(pub(crate) Duration);
+
+impl<const DECIMALS: u32> fmt::Display for Seconds<DECIMALS> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fraction = self.0.subsec_nanos() / 10_u32.pow(9 - DECIMALS);
+        write!(
+            out,
+            "{}.{fraction:0width$}",
+            self.0.as_secs(),
+            width = DECIMALS as usize
+        )
     }
 }
 
@@ -90,6 +106,15 @@ mod tests {
         ] {
             assert_eq!(setting(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn seconds_have_as_many_decimals_as_asked_for() {
+        let time = Duration::from_nanos(12_034_567_891);
+
+        assert_eq!(Seconds::<4>(time).to_string(), "12.0345");
+        assert_eq!(Seconds::<6>(time).to_string(), "12.034567");
+        assert_eq!(Seconds::<6>(Duration::ZERO).to_string(), "0.000000");
     }
 
     #[test]

@@ -9,9 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// Longest piece of a relayed line; upstream's `log_buffer_size` default. Longer lines are passed on in pieces.
-const LONGEST_PIECE: usize = 64 * 1024;
-
 /// Writes one line to standard error. A watchdog whose log is gone still has work to do, so failures are ignored.
 pub(crate) fn line(text: std::fmt::Arguments<'_>) {
     let date = Date::now();
@@ -32,12 +29,13 @@ pub(crate) enum Stream {
     Stderr,
 }
 
-/// Passes what `from` says on to our own stream, line by line with a prefix, until it ends.
-pub(crate) async fn relay(from: impl AsyncRead + Unpin, stream: Stream) {
+/// Passes what `from` says on to our own stream, line by line with a prefix, until it ends. Lines longer than
+/// `longest` bytes are passed on in pieces; upstream loses them.
+pub(crate) async fn relay(from: impl AsyncRead + Unpin, stream: Stream, longest: usize) {
     let mut reader = BufReader::with_capacity(4096, from);
     let mut piece = Vec::new();
     loop {
-        match read_piece(&mut reader, &mut piece).await {
+        match read_piece(&mut reader, &mut piece, longest).await {
             Ok(true) => pass_on(&piece, stream),
             Ok(false) | Err(_) => return,
         }
@@ -45,18 +43,22 @@ pub(crate) async fn relay(from: impl AsyncRead + Unpin, stream: Stream) {
     }
 }
 
-/// One line without its end, or the next [`LONGEST_PIECE`] of it. False when the stream ended.
-async fn read_piece(reader: &mut (impl AsyncBufReadExt + Unpin), piece: &mut Vec<u8>) -> io::Result<bool> {
+/// One line without its end, or the next `longest` bytes of it. False when the stream ended.
+async fn read_piece(
+    reader: &mut (impl AsyncBufReadExt + Unpin),
+    piece: &mut Vec<u8>,
+    longest: usize,
+) -> io::Result<bool> {
     loop {
         let available = reader.fill_buf().await?;
         if available.is_empty() {
             return Ok(!piece.is_empty());
         }
-        let room = available.len().min(LONGEST_PIECE - piece.len());
+        let room = available.len().min(longest - piece.len());
         let end = available[..room].iter().position(|byte| *byte == b'\n');
         piece.extend_from_slice(&available[..end.unwrap_or(room)]);
         reader.consume(end.map_or(room, |end| end + 1));
-        if end.is_some() || piece.len() == LONGEST_PIECE {
+        if end.is_some() || piece.len() == longest {
             return Ok(true);
         }
     }
@@ -174,15 +176,15 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn long_lines_are_passed_on_in_pieces_and_nothing_is_lost() {
-        let text = format!("short\n{}\nlast", "x".repeat(LONGEST_PIECE + 10));
+        let text = format!("short\n{}\nlast", "x".repeat(5010));
         let mut reader = BufReader::new(text.as_bytes());
         let mut lengths = Vec::new();
         let mut piece = Vec::new();
-        while read_piece(&mut reader, &mut piece).await.unwrap() {
+        while read_piece(&mut reader, &mut piece, 5000).await.unwrap() {
             lengths.push(piece.len());
             piece.clear();
         }
 
-        assert_eq!(lengths, [5, LONGEST_PIECE, 10, 4]);
+        assert_eq!(lengths, [5, 5000, 10, 4]);
     }
 }

@@ -5,15 +5,16 @@
 //!
 //! ```text
 //!   connection ──► server ──► service ──► mode ──► function
-//!   (cut when      (accept,   (health,    (serializing: a process per request
-//!    too late)      drain)     limit)      http: one server, asked over a kept connection)
+//!   (cut when      (accept,   (health,    (streaming, serializing: a process per request
+//!    too late)      drain)     limit,      http: one server, asked over a kept connection
+//!                              metrics)    static: files, no function)
 //! ```
 //!
 //! `config` alone reads the environment, `children` alone starts, collects and kills processes.
 //!
-//! Two variables are ours: `bramble_exit_with_stdin=true` ends the watchdog and its processes when its standard
-//! input ends (the engine that runs functions as plain processes holds the other end), and
-//! `bramble_listen_address` restricts where it listens.
+//! Three variables are ours: `bramble_exit_with_stdin=true` ends the watchdog and its processes when its standard
+//! input ends (the engine that runs functions as plain processes holds the other end), `bramble_listen_address`
+//! restricts where it listens, and `bramble_metrics_port` moves `/metrics` or switches it off.
 
 #![expect(
     clippy::print_stdout,
@@ -29,10 +30,12 @@ mod duration;
 mod limit;
 mod lock;
 mod log;
+mod metrics;
 mod mode;
 mod server;
 mod service;
 mod upload;
+mod variables;
 
 use std::env;
 use std::io;
@@ -50,7 +53,7 @@ use crate::duration::AsGo;
 use crate::log::log;
 use crate::mode::{Forked, Runner};
 use crate::server::Server;
-use crate::service::Service;
+use crate::service::{Door, Service};
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -120,7 +123,7 @@ async fn run(config: &Config, children: &Rc<Children>) -> io::Result<ExitCode> {
     log!(
         "Watchdog mode: {}\tfprocess: {:?}",
         config.mode.name(),
-        config.fprocess.line
+        config.mode.command_line()
     );
     log!(
         "Timeouts: read: {} write: {} hard: {} health: {}",
@@ -135,10 +138,15 @@ async fn run(config: &Config, children: &Rc<Children>) -> io::Result<ExitCode> {
     let collector = children.clone();
     spawn_local(async move { collector.collect(when_child_ends).await });
 
-    let server = Server::bind(config).await?;
+    let server = Server::bind(config, Door::Function, config.port).await?;
+    let metrics = metrics_server(config).await;
     let (runner, mut forked) = Runner::start(config, children)?;
     let service = Rc::new(Service::new(config, runner));
     log!("Listening on port: {}", server.port()?);
+    if let Some(metrics) = metrics {
+        let service = service.clone();
+        spawn_local(async move { metrics.serve(&service).await });
+    }
 
     let stop = tokio::select! {
         never = server.serve(&service) => match never {},
@@ -177,11 +185,21 @@ async fn run(config: &Config, children: &Rc<Children>) -> io::Result<ExitCode> {
         service.limiter.under_way()
     );
     tokio::select! {
-        () = server.drain() => {}
+        () = server.drain(&service) => {}
         _ = signals.next() => {}
     }
     log!("Exiting. Active connections: {}", service.limiter.under_way());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where Prometheus asks. Several replicas may run on one host without a container around each: the first one gets the
+/// port, and the others do without.
+async fn metrics_server(config: &Config) -> Option<Server> {
+    let port = config.metrics_port?;
+    let server = Server::bind(config, Door::Metrics, port).await;
+    server
+        .inspect_err(|error| log!("No metrics at port {port}: {error}"))
+        .ok()
 }
 
 /// Writes the lock file once the function is ready, and then waits for ever.

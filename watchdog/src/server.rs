@@ -14,18 +14,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::config::Config;
 use crate::log::log;
-use crate::service::Service;
+use crate::service::{Door, Service};
 
 /// Rest after a failed accept: out of file descriptors is not cured by asking again at once.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// The open door and everyone who came through it.
+/// Between closing the door and telling connections to end: a connection that is told so before its first request has
+/// been read ends without an answer.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// An open door and everyone who came through it.
 pub(crate) struct Server {
     listener: TcpListener,
+    door: Door,
     /// Becomes true when connections shall end; every connection holds a receiver.
     closing: watch::Sender<bool>,
     read_timeout: Duration,
@@ -33,12 +38,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Opens the door.
+    /// Opens a door at this port.
     ///
     /// # Errors
     /// When the address or port cannot be had.
-    pub(crate) async fn bind(config: &Config) -> io::Result<Self> {
-        let port = config.port;
+    pub(crate) async fn bind(config: &Config, door: Door, port: u16) -> io::Result<Self> {
         let listener = match config.listen_address {
             Some(address) => TcpListener::bind((address, port)).await?,
             // One IPv6 socket takes IPv4 as well, unless this system has no IPv6.
@@ -49,6 +53,7 @@ impl Server {
         };
         Ok(Self {
             listener,
+            door,
             closing: watch::Sender::new(false),
             read_timeout: config.read_timeout,
             write_timeout: config.write_timeout,
@@ -63,15 +68,7 @@ impl Server {
     pub(crate) async fn serve(&self, service: &Rc<Service>) -> Infallible {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = Connection {
-                        service: service.clone(),
-                        closing: self.closing.subscribe(),
-                        read_timeout: self.read_timeout,
-                        write_timeout: self.write_timeout,
-                    };
-                    spawn_local(connection.run(stream));
-                }
+                Ok((stream, _)) => self.admit(stream, service),
                 Err(error) => {
                     log!("Cannot accept a connection: {error}");
                     sleep(ACCEPT_REST).await;
@@ -80,16 +77,34 @@ impl Server {
         }
     }
 
+    fn admit(&self, stream: TcpStream, service: &Rc<Service>) {
+        let connection = Connection {
+            service: service.clone(),
+            door: self.door,
+            closing: self.closing.subscribe(),
+            read_timeout: self.read_timeout,
+            write_timeout: self.write_timeout,
+        };
+        spawn_local(connection.run(stream));
+    }
+
     /// Closes the door and waits, at most `write_timeout`, until everyone has had their answer.
-    pub(crate) async fn drain(self) {
+    pub(crate) async fn drain(self, service: &Rc<Service>) {
+        // Who already stands before the door, accepted by the system but not by us, would find it slammed.
+        tokio::task::yield_now().await;
+        while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, self.listener.accept()).await {
+            self.admit(stream, service);
+        }
         drop(self.listener);
+        sleep(LAST_WORDS.min(self.write_timeout)).await;
         self.closing.send_replace(true);
-        _ = tokio::time::timeout(self.write_timeout, self.closing.closed()).await;
+        _ = timeout(self.write_timeout, self.closing.closed()).await;
     }
 }
 
 struct Connection {
     service: Rc<Service>,
+    door: Door,
     closing: watch::Receiver<bool>,
     read_timeout: Duration,
     write_timeout: Duration,
@@ -101,7 +116,7 @@ impl Connection {
         _ = stream.set_nodelay(true);
         let deadline = Rc::new(Cell::new(None::<Instant>));
         let answering = service_fn(|request| {
-            let answer = self.service.answer(request, deadline.clone());
+            let answer = self.service.answer(request, self.door, deadline.clone());
             async { Ok::<_, Infallible>(answer.await) }
         });
         let mut connection = pin!(

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::task::spawn_local;
@@ -14,16 +14,25 @@ use crate::answer::{Answer, Call, Content};
 use crate::config::Config;
 use crate::limit::{Limiter, Permit};
 use crate::lock::Lock;
+use crate::metrics::{self, Metrics};
 use crate::mode::{INTERNAL, Runner};
 use crate::upload::Upload;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
+
+/// Through which listener a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Function,
+    Metrics,
+}
 
 /// One watchdog, shared by its connections.
 pub(crate) struct Service {
     pub(crate) runner: Runner,
     pub(crate) lock: Lock,
     pub(crate) limiter: Limiter,
+    metrics: Rc<Metrics>,
     read_timeout: Duration,
     write_timeout: Duration,
     ready_path: Option<PathAndQuery>,
@@ -36,6 +45,7 @@ impl Service {
             runner,
             lock: Lock::new(config.lock_path.clone()),
             limiter: Limiter::new(config.max_inflight),
+            metrics: Rc::default(),
             read_timeout: config.read_timeout,
             write_timeout: config.write_timeout,
             ready_path: config.ready_path.clone(),
@@ -47,17 +57,24 @@ impl Service {
     pub(crate) async fn answer(
         &self,
         request: Request<Incoming>,
+        door: Door,
         deadline: Rc<Cell<Option<Instant>>>,
     ) -> Response<Answer> {
+        if door == Door::Metrics {
+            return own(self.figures(request.method(), request.uri().path()));
+        }
         match request.uri().path() {
             "/_/health" => own(self.health(request.method())),
             "/_/ready" => self.ready(request, deadline).await,
             _ => match self.limiter.admit() {
                 Some(permit) => {
                     let request = request.map(|body| Upload::new(body, self.read_timeout));
-                    self.invoke(request, permit, deadline).await
+                    self.invoke(request, permit, Some(self.metrics.clone()), deadline)
+                        .await
                 }
                 None => {
+                    let status = StatusCode::TOO_MANY_REQUESTS;
+                    self.metrics.record(status, request.method(), Duration::ZERO);
                     // A sender that is cut off while sending may never read that it should come back later.
                     spawn_local(Upload::new(request.into_body(), self.read_timeout).discard());
                     own(self.too_many())
@@ -93,13 +110,14 @@ impl Service {
         };
         let mut request = request.map(|_| Upload::empty());
         *request.uri_mut() = Uri::from(path.clone());
-        self.invoke(request, self.limiter.count(), deadline).await
+        self.invoke(request, self.limiter.count(), None, deadline).await
     }
 
     async fn invoke(
         &self,
         request: Request<Upload>,
         permit: Permit,
+        metrics: Option<Rc<Metrics>>,
         deadline: Rc<Cell<Option<Instant>>>,
     ) -> Response<Answer> {
         let started = Instant::now();
@@ -118,13 +136,34 @@ impl Service {
                 .flatten(),
             logged: !is_probe,
             status: StatusCode::INTERNAL_SERVER_ERROR,
+            failed: false,
             sent: 0,
             deadline,
             permit,
+            metrics,
         };
         let response = self.runner.call(request, started, &call.permit).await;
         call.status = response.status();
         response.map(|content| Answer::new(content, Some(call)))
+    }
+
+    fn figures(&self, method: &Method, path: &str) -> Response<Content> {
+        match (path, method) {
+            ("/metrics", &Method::GET | &Method::HEAD) => {
+                let text = self.metrics.text(self.limiter.under_way());
+                let mut response = Response::new(Content::text(text));
+                let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                response
+            }
+            ("/metrics", _) => {
+                let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+                let allowed = HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(ALLOW, allowed);
+                response
+            }
+            _ => status(StatusCode::NOT_FOUND),
+        }
     }
 
     fn too_many(&self) -> Response<Content> {

@@ -93,7 +93,27 @@ fn settings_that_cannot_work_are_refused_in_words() {
         (&[][..], "fprocess"),
         (
             &[("fprocess", "cat"), ("mode", "afterburn")],
-            "mode `afterburn` is not supported; supported: serializing, http",
+            "mode `afterburn` is not supported: OpenFaaS removed it, use http instead",
+        ),
+        (
+            &[("fprocess", "cat"), ("mode", "carrier-pigeon")],
+            "mode `carrier-pigeon` is not supported; supported: streaming, serializing, http, static",
+        ),
+        (
+            &[("mode", "inproc")],
+            "mode `inproc` is not supported: it is for handlers compiled into a watchdog",
+        ),
+        (
+            &[("fprocess", "cat"), ("jwt_auth", "true")],
+            "`jwt_auth` is not supported",
+        ),
+        (
+            &[
+                ("mode", "static"),
+                ("static_path", "/no/such/folder"),
+                ("port", "0"),
+            ],
+            "`static_path` /no/such/folder",
         ),
         (&[("fprocess", "cat"), ("mode", "http")], "upstream_url"),
         (&[("fprocess", "cat"), ("write_timeout", "0")], "write_timeout"),

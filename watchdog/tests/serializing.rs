@@ -13,11 +13,19 @@ use std::time::{Duration, Instant};
 use support::{Response, Watchdog, binary_body, eventually, runs, send};
 use tempfile::TempDir;
 
+fn serializing(variables: &[(&str, &str)]) -> Watchdog {
+    Watchdog::start(&[&[("mode", "serializing")], variables].concat())
+}
+
 /// A watchdog for a shell script.
 fn script(text: &str, variables: &[(&str, &str)]) -> Watchdog {
     let folder = TempDir::new().unwrap();
     let fprocess = Watchdog::script(&folder, text);
-    let variables = [&[("fprocess", fprocess.as_str())], variables].concat();
+    let variables = [
+        &[("mode", "serializing"), ("fprocess", fprocess.as_str())],
+        variables,
+    ]
+    .concat();
     let watchdog = Watchdog::start_in(folder, &variables);
     eventually("it is ready", || watchdog.lock_file().exists());
     watchdog
@@ -37,7 +45,7 @@ fn noted_ids(watchdog: &Watchdog, count: usize) -> Vec<i32> {
 
 #[test]
 fn the_body_goes_in_and_the_output_comes_out() {
-    let watchdog = Watchdog::start(&[("fprocess", "tr a-z A-Z")]);
+    let watchdog = serializing(&[("fprocess", "tr a-z A-Z")]);
 
     let response = watchdog.post(b"hello");
 
@@ -51,7 +59,7 @@ fn the_body_goes_in_and_the_output_comes_out() {
 
 #[test]
 fn five_megabytes_of_anything_come_back_intact() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let watchdog = serializing(&[("fprocess", "cat")]);
     let body = binary_body();
 
     let response = watchdog.post(&body);
@@ -65,7 +73,7 @@ fn five_megabytes_of_anything_come_back_intact() {
 
 #[test]
 fn a_chunked_body_arrives_whole() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let watchdog = serializing(&[("fprocess", "cat")]);
     let mut stream = watchdog.connect();
     let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -85,7 +93,7 @@ fn a_function_that_does_not_read_its_input_still_answers() {
         ("true", b""),
         ("head -c 10", &body[..10]),
     ] {
-        let watchdog = Watchdog::start(&[("fprocess", fprocess)]);
+        let watchdog = serializing(&[("fprocess", fprocess)]);
 
         let response = watchdog.post(&body);
 
@@ -106,7 +114,7 @@ fn a_function_that_prints_much_before_it_reads_is_no_deadlock() {
 
 #[test]
 fn without_a_body_the_input_is_empty_and_not_the_watchdogs_own() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let watchdog = serializing(&[("fprocess", "cat")]);
 
     let response = watchdog.get("/");
 
@@ -115,7 +123,7 @@ fn without_a_body_the_input_is_empty_and_not_the_watchdogs_own() {
 
 #[test]
 fn the_request_is_described_in_the_environment() {
-    let watchdog = Watchdog::start(&[
+    let watchdog = serializing(&[
         ("fprocess", "env"),
         ("own", "kept"),
         ("content_type", "text/plain"),
@@ -148,7 +156,7 @@ fn the_request_is_described_in_the_environment() {
 
 #[test]
 fn every_method_is_an_invocation() {
-    let watchdog = Watchdog::start(&[("fprocess", "printenv Http_Method")]);
+    let watchdog = serializing(&[("fprocess", "printenv Http_Method")]);
 
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         assert_eq!(watchdog.request(method, "/", &[], b"").text().trim(), method);
@@ -176,7 +184,7 @@ fn a_function_that_fails_is_a_500_with_its_status() {
 
 #[test]
 fn a_function_that_cannot_be_started_is_a_500_that_names_it() {
-    let watchdog = Watchdog::start(&[("fprocess", "no-such-program x")]);
+    let watchdog = serializing(&[("fprocess", "no-such-program x")]);
 
     let response = watchdog.post(b"x");
 
@@ -268,7 +276,7 @@ fn an_answer_that_is_not_there_in_time_cuts_the_connection() {
 
 #[test]
 fn a_connection_serves_many_requests() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let watchdog = serializing(&[("fprocess", "cat")]);
     let mut stream = watchdog.connect();
     for number in 0..20 {
         let body = format!("number {number:02}");
@@ -330,7 +338,7 @@ fn requests_run_side_by_side() {
 
 #[test]
 fn a_request_is_logged_as_upstream_logs_it() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat"), ("log_callid", "true")]);
+    let watchdog = serializing(&[("fprocess", "cat"), ("log_callid", "true")]);
 
     watchdog.request("POST", "/path?q=1", &[("X-Call-Id", "id-7")], b"twelve bytes");
 
@@ -353,7 +361,7 @@ fn a_request_is_logged_as_upstream_logs_it() {
 
 #[test]
 fn probes_are_not_logged() {
-    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let watchdog = serializing(&[("fprocess", "cat")]);
 
     watchdog.request("GET", "/probed", &[("User-Agent", "kube-probe/bramble")], b"");
     watchdog.request("GET", "/called", &[], b"");

@@ -28,7 +28,7 @@ use super::pool::{Lease, Outgoing, Pool};
 use super::{DURATION, INTERNAL, duration_value, failure};
 use crate::answer::Content;
 use crate::children::{Children, Ended, Group};
-use crate::config::{Config, EXIT_WITH_STDIN, Upstream};
+use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying, Upstream};
 use crate::duration::{self, AsGo};
 use crate::limit::Permit;
 use crate::log::{Stream, log, relay};
@@ -67,10 +67,13 @@ impl Forked {
     ///
     /// # Errors
     /// When its program cannot be started.
-    pub(crate) fn start(config: &Config, children: &Rc<Children>) -> io::Result<Self> {
-        let fprocess = &config.fprocess;
+    pub(crate) fn start(
+        fprocess: &Fprocess,
+        relaying: Relaying,
+        children: &Rc<Children>,
+    ) -> io::Result<Self> {
         let output = || {
-            if config.prefix_logs {
+            if relaying.prefix {
                 Stdio::piped()
             } else {
                 Stdio::inherit()
@@ -85,6 +88,7 @@ impl Forked {
             Command::new(&fprocess.program)
                 .args(&fprocess.arguments)
                 .env_remove(EXIT_WITH_STDIN)
+                .env_remove(METRICS_PORT)
                 .stdin(Stdio::null())
                 .stdout(output())
                 .stderr(output()),
@@ -93,12 +97,14 @@ impl Forked {
             spawn_local(relay(
                 pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))?,
                 Stream::Stdout,
+                relaying.longest_line,
             ));
         }
         if let Some(stderr) = child.stderr.take() {
             spawn_local(relay(
                 pipe::Receiver::from_owned_fd(OwnedFd::from(stderr))?,
                 Stream::Stderr,
+                relaying.longest_line,
             ));
         }
         Ok(Self { group, when_ended })
@@ -329,10 +335,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP
-        .iter()
-        .filter(|name| !(keep_upgrade && **name == header::UPGRADE))
+    // Looking through the few headers there are is cheaper than looking each of these up.
+    while let Some(name) = headers
+        .keys()
+        .find(|name| HOP_BY_HOP.contains(name) && !(keep_upgrade && **name == header::UPGRADE))
     {
+        let name = name.clone();
         headers.remove(name);
     }
     if keep_upgrade {

@@ -47,6 +47,8 @@ impl Watchdog {
         command
             .env("TMPDIR", folder.path())
             .env("port", "0")
+            // All tests run on one host: those that want metrics say where.
+            .env("bramble_metrics_port", "0")
             .envs(variables.iter().copied());
         let mut child = command
             .stdin(Stdio::piped())
