@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,6 +151,67 @@ fn what_is_under_way_is_finished_before_the_end() {
 
     assert_eq!(Response::read(&mut stream).unwrap().status, 200);
     assert!(watchdog.ended().success());
+}
+
+/// Sends a request on a connection of its own. `None` when nobody is let in any more: the connection is refused, or
+/// reset without an answer because it stood before the door when that was closed.
+fn call(port: u16, body: &[u8]) -> Option<Response> {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).ok()?;
+    Response::read(&mut stream)
+}
+
+/// Callers at full speed while the watchdog is asked to end: until the quiet time is over everyone is answered, and
+/// then whoever gets an answer gets a whole one.
+#[test]
+fn under_load_everyone_who_is_let_in_is_answered_and_the_end_comes_in_time() {
+    let body = vec![b'x'; 10_000];
+    for mode in ["streaming", "serializing", "static"] {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("index.html"), &body).unwrap();
+        let mut watchdog = Watchdog::start(&[
+            ("fprocess", "cat"),
+            ("mode", mode),
+            ("static_path", folder.path().to_str().unwrap()),
+            ("healthcheck_interval", "500ms"),
+            ("write_timeout", "3s"),
+        ]);
+        let (port, began) = (watchdog.port, Instant::now());
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let body = body.clone();
+                thread::spawn(move || {
+                    while let Some(response) = call(port, &body) {
+                        assert_eq!(response.status, 200);
+                        assert!(response.body == body, "{} bytes", response.body.len());
+                    }
+                    began.elapsed()
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(300));
+        let quiet = began.elapsed() + Duration::from_millis(500);
+
+        watchdog.signal(Signal::TERM);
+
+        assert!(watchdog.ended().success());
+        let took = began.elapsed();
+        assert!(
+            took >= quiet && took < quiet + Duration::from_secs(3),
+            "{mode}: {took:?}"
+        );
+        for caller in callers {
+            let turned_away = caller.join().unwrap();
+            assert!(turned_away >= quiet, "{mode}: after {turned_away:?}");
+        }
+        let log = watchdog.log();
+        assert!(log.contains("SIGTERM: no new connections in 500ms\n"), "{log}");
+        assert!(log.contains("Exiting. Active connections: 0\n"), "{log}");
+    }
 }
 
 #[test]
