@@ -174,6 +174,8 @@ impl ProcessEngine {
         command.env(&function.port_env, address.port().to_string());
         command.env("bramble_listen_address", address.ip().to_string());
         command.env("bramble_exit_with_stdin", "true");
+        // One port for all replicas of a machine would be the first one's.
+        command.env("bramble_metrics_port", "0");
         if open.isolates {
             command
                 .env("PATH", "/bin:/usr/bin")
