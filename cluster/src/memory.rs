@@ -1,6 +1,6 @@
 //! What only the leader knows: lost with it, never replicated, rebuilt from the next reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
     FunctionName, NodeId, NodeVitals, ReplicaId,
@@ -66,6 +66,22 @@ impl LeaderMemory {
     /// What `node` last said of `replica`.
     pub fn report(&self, node: NodeId, replica: ReplicaId) -> Option<&ReplicaReport> {
         self.heard.get(&node)?.replicas.get(&replica)
+    }
+
+    /// Counts invocations as waiting no longer whose function has a replica that serves: they go there, and the node
+    /// that said so will say it. Counted on, they would wake a function that was put to sleep in between.
+    pub fn forget_served(&mut self, state: &State) {
+        let serving: BTreeSet<&FunctionName> = state
+            .replicas()
+            .values()
+            .filter(|replica| state.is_serving(replica))
+            .map(|replica| &replica.function)
+            .collect();
+        for counters in self.heard.values_mut().flat_map(|heard| &mut heard.counters) {
+            if counters.waiting > 0 && serving.contains(&counters.function) {
+                counters.waiting = 0;
+            }
+        }
     }
 
     /// Invocations that wait for a replica at this moment, by function, on nodes that are up.

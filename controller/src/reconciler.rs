@@ -80,6 +80,7 @@ async fn pass(desk: &Desk, raft: &Raft, state: &mut watch::Receiver<Arc<cluster:
         let mut memory = desk.memory();
         let mut actions = memory.liveness.losses(&seen, now);
         actions.extend(memory.totals.due(&seen, now));
+        memory.forget_served(&seen);
         let observed = Observed {
             leader: raft.id(),
             waiting: memory.waiting(&seen),

@@ -143,3 +143,18 @@ fn mistakes_on_the_command_line_are_told_with_their_cure() {
     assert!(text.contains("--listen 127.0.0.1:0"), "{text}");
     assert!(says(&["demo", "--nodes", "0"]).contains("--nodes"));
 }
+
+#[test]
+fn without_its_built_in_functions_the_program_says_how_to_make_them_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("bramble");
+    std::fs::copy(program(), &alone).unwrap();
+    let output = Command::new(alone)
+        .args(["demo", "--listen", "127.0.0.1:0", "--engine", "process"])
+        .env_remove("BRAMBLE_BUILTIN_DIR")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("make builtin"), "{text}");
+}

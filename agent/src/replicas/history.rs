@@ -175,7 +175,11 @@ impl History {
         now: Now,
     ) {
         match (step, result) {
-            (_, Err(trouble)) => self.died(trouble, actual, now),
+            (_, Err(trouble)) => {
+                self.died(trouble, actual, now);
+                // What a start leaves behind it removes itself, after somebody may have seen it.
+                self.buried |= matches!(step, Step::Start { .. });
+            }
             (Step::Stop { .. }, Ok(())) => {
                 if actual.condemned {
                     let trouble = std::mem::take(&mut self.trouble);

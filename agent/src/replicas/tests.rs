@@ -325,6 +325,30 @@ fn a_failed_start_is_told_and_tried_again_later() {
 }
 
 #[test]
+fn what_a_failed_start_cleared_away_was_removed_by_nobody_else() {
+    let mut world = World::new();
+    world.order(&[(R1, env())]);
+    world.look();
+    let steps = world.replicas.steps(world.now);
+    // It is made, somebody looks, it cannot start, and the start removes it again.
+    world.engine.run(&steps[0]);
+    world.look();
+    world.engine.run(&Step::Stop {
+        replica: R1,
+        grace: s(0),
+    });
+    world
+        .replicas
+        .ended(&steps[0], Err("no such program".to_owned()), world.now);
+    world.look();
+    let report = world.report(R1);
+    assert_eq!(
+        (report.phase, report.reason.as_str()),
+        (Phase::Failing, "no such program")
+    );
+}
+
+#[test]
 fn a_replica_that_stops_answering_is_started_afresh() {
     let mut world = World::with_r1_ready();
     for _ in 0..2 {

@@ -129,6 +129,9 @@ async fn move_plug(args: PlugArgs, unplugged: bool) -> Result<()> {
 }
 
 async fn start(args: DemoArgs) -> Result<()> {
+    // Every node would end for want of them: better said once, and first.
+    let program = std::env::current_exe().context("failed to find this program")?;
+    crate::node::builtin_dir(&program)?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
             "failed to listen on {}: if something else is there, choose another with --listen 127.0.0.1:0",

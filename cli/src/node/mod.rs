@@ -190,7 +190,7 @@ fn agent_config(args: &NodeArgs, config: NodeConfig, identity: &Identity) -> Res
 
 /// Where the files of the built-in functions are: as `BRAMBLE_BUILTIN_DIR` says, else with this program, where a
 /// build or an installation put them.
-fn builtin_dir(program: &Path) -> Result<PathBuf> {
+pub(crate) fn builtin_dir(program: &Path) -> Result<PathBuf> {
     if let Some(told) = std::env::var_os("BRAMBLE_BUILTIN_DIR") {
         return Ok(told.into());
     }

@@ -210,6 +210,22 @@ fn waiting_invocations_are_added_up_over_nodes_that_are_up() {
 }
 
 #[test]
+fn an_invocation_that_was_served_wakes_a_function_no_more() {
+    let mut world = bramble().nodes(1).deployed("env").settled();
+    let mut memory = LeaderMemory::new(&world.state, moment(0));
+    let mut request = report(&world.state, 1);
+    request.counters = vec![counters("env", 0, 1)];
+    receive(&world.state, &mut memory, pi(1), &request, moment(1)).unwrap();
+    memory.forget_served(&world.state);
+    world = world.scaled("env", 0).settled();
+    assert_eq!(memory.waiting(&world.state), [].into());
+    // Who comes after that does wake it.
+    receive(&world.state, &mut memory, pi(1), &request, moment(2)).unwrap();
+    memory.forget_served(&world.state);
+    assert_eq!(memory.waiting(&world.state), [(name("env"), 1)].into());
+}
+
+#[test]
 fn an_agent_that_knows_all_hangs_and_is_told_little_when_its_time_is_up() {
     let world = bramble().nodes(1).deployed("env").settled();
     let request = report(&world.state, 1);

@@ -242,6 +242,7 @@ impl Controller {
             } = process;
             planned.extend(memory.liveness.losses(state, moment(now)));
             planned.extend(memory.totals.due(state, moment(now)));
+            memory.forget_served(state);
             let observed = Observed {
                 leader: self.id,
                 waiting: memory.waiting(state),
