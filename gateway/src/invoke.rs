@@ -33,6 +33,10 @@ const REFUSED_LIMIT: Duration = Duration::from_secs(10);
 /// Replicas that are tried before a call waits for news: one, and one other.
 const ATTEMPTS: u32 = 2;
 
+/// Pause before a replica that refused is tried again though nothing was heard: it may have been started afresh where
+/// it was, before anybody missed it.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+
 /// How long the news of a new function may take to every node: each has a sync request hanging, so it takes the way of an
 /// answer, and some patience for a busy Pi.
 const ROUTES_TRAVEL: Duration = Duration::from_millis(400);
@@ -144,11 +148,11 @@ impl Inner {
                         if call.wait() {
                             self.wake.notify_one();
                         }
-                        if !news.came().await {
-                            return match refusals {
-                                0 => answers::no_replica(&entry.function.to_string(), self.config.wait_limit),
-                                _ => answers::unreachable(entry.function.name()),
-                            };
+                        if refusals == 0 && !news.came().await {
+                            return answers::no_replica(&entry.function.to_string(), self.config.wait_limit);
+                        }
+                        if refusals > 0 && !news.came_or_passes(REFUSED_PAUSE).await {
+                            return answers::unreachable(entry.function.name());
                         }
                         refused_by = None;
                         refusals = refusals.min(ATTEMPTS - 1);
@@ -216,6 +220,15 @@ impl News {
     /// Waits for the next change; `false` once the time is up.
     async fn came(&mut self) -> bool {
         matches!(timeout_at(self.until, self.changes.changed()).await, Ok(Ok(())))
+    }
+
+    /// Waits for the next change, or for `pause`; `false` once the time is up.
+    async fn came_or_passes(&mut self, pause: Duration) -> bool {
+        let first = self.until.min(Instant::now() + pause);
+        match timeout_at(first, self.changes.changed()).await {
+            Ok(change) => change.is_ok(),
+            Err(_) => Instant::now() < self.until,
+        }
     }
 }
 

@@ -5,10 +5,10 @@
 mod common;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -24,9 +24,10 @@ use tokio::{
     net::TcpListener,
 };
 
-/// An address where nothing listens.
+/// An address where nothing listens, nor will: each has a loopback address of its own, which no other test is given.
 async fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    TcpListener::bind((Ipv4Addr::new(127, 77, 0, NEXT.fetch_add(1, Ordering::Relaxed)), 0))
         .await
         .unwrap()
         .local_addr()
@@ -350,6 +351,23 @@ async fn a_call_that_the_only_replica_refused_goes_to_the_one_that_takes_its_pla
     .await;
     bramble.unroute("env", 1);
     bramble.place("env", 2, 1, replica.address);
+    assert_eq!(call.await.unwrap().text(), "held");
+}
+
+#[tokio::test]
+async fn a_call_that_the_only_replica_refused_goes_there_once_it_is_back_though_nobody_missed_it() {
+    let mut bramble = Bramble::of(2).await;
+    let address = nowhere().await;
+    bramble.place("env", 1, 1, address);
+    let public = bramble.nodes[0].public;
+    let call = tokio::spawn(async move { common::ask(public, post("/function/env/echo", "held")).await });
+    until(|| {
+        bramble
+            .counters(0, "env")
+            .is_some_and(|counters| counters.waiting == 1)
+    })
+    .await;
+    let _replica = Replica::start_at("back", address).await;
     assert_eq!(call.await.unwrap().text(), "held");
 }
 

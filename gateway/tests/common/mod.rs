@@ -268,7 +268,11 @@ impl Drop for Busy {
 
 impl Replica {
     pub(crate) async fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(name, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    pub(crate) async fn start_at(name: &'static str, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let replica = Self {
             address: listener.local_addr().unwrap(),
             calls: Arc::default(),
