@@ -15,6 +15,7 @@
 
 mod args;
 mod builtin;
+mod catalogue;
 mod pipeline;
 mod shell;
 mod tools;
@@ -50,7 +51,8 @@ fn as_functions(arguments: Vec<OsString>) -> ExitCode {
     let rest: Vec<OsString> = rest.collect();
     match first.to_str() {
         Some("run") => end("functions", builtin::run(rest)),
-        Some("list") => end("functions", builtin::list(rest)),
+        Some("serve") => end("functions", builtin::serve(rest)),
+        Some("list") => end("functions", catalogue::list(rest)),
         Some("tool") => as_tool(rest),
         Some("--version" | "-V") => end("functions", version()),
         _ => as_stages(first, rest),

@@ -114,7 +114,7 @@ impl Echo {
             .port();
         let mut command = functions();
         command
-            .args(["run", "echo"])
+            .args(["serve", "echo"])
             .env("port", port.to_string())
             .envs(variables.iter().copied());
         let echo = Self {
