@@ -6,7 +6,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build builtin test check bench clean
+.PHONY: help demo build builtin test check bench dist clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,9 @@ check: ## what has to hold before a change lands: format, lints, docs, arrows be
 
 bench: ## print figures: invocation path beside nginx, memory, start times, bytes per commit
 	scripts/bench
+
+dist: ## build what Pis run, for x86_64, arm64 and armv7 (ARCH=arm64 builds one), into target/dist
+	scripts/dist $(ARCH)
 
 clean:
 	$(CARGO) clean
