@@ -1,8 +1,9 @@
 //! The words that both sides of every conversation speak.
 //!
-//! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]), the conversation
-//! between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it ([`openfaas`]), Bramble's own
-//! `/api/v1/` JSON ([`v1`]), and the envelope that gives every stored or sent value a version ([`versioned`]).
+//! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]) and before it is part of
+//! anything ([`join`]), the conversation between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it
+//! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), and the envelope that gives every stored or sent value a
+//! version ([`versioned`]).
 //!
 //! May touch: nothing. No I/O, no clock, no randomness, so that every other room can depend on it.
 //!
@@ -11,6 +12,7 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 pub mod ids;
+pub mod join;
 pub mod node;
 pub mod openfaas;
 pub mod spec;

@@ -15,6 +15,7 @@
 //! - [`capacity`], [`schedule`], [`mod@plan`]: what nodes have, where replicas go, and what to change next
 //! - [`liveness`], [`sync`], [`memory`]: the leader's side of the conversation with agents, and what only it knows
 //! - [`routes`], [`views`], [`lights`]: what others are told
+//! - [`bootstrap`]: what a node does before it is part of a bramble, and when two brambles meet
 //! - [`totals`], [`permissions`]: invocations ever counted; who may do what
 //!
 //! Not here: storing and replicating commands (the controller's `raft`), running anything (the agent).
@@ -22,6 +23,7 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 mod apply;
+pub mod bootstrap;
 pub mod capacity;
 pub mod command;
 pub mod lights;

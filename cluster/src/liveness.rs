@@ -11,7 +11,7 @@ use crate::{
 
 /// A point of the shell's monotonic clock: the time since an arbitrary start, which never goes back. Two moments
 /// compare only within one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {
@@ -23,6 +23,11 @@ impl Moment {
     /// How long after `earlier` this is; zero where it is not after.
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment that is `wait` after this one.
+    pub const fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(wait))
     }
 }
 
