@@ -52,6 +52,7 @@ fn as_functions(arguments: Vec<OsString>) -> ExitCode {
     match first.to_str() {
         Some("run") => end("functions", builtin::run(rest)),
         Some("serve") => end("functions", builtin::serve(rest)),
+        Some("apart") => end("functions", builtin::run_apart(rest)),
         Some("list") => end("functions", catalogue::list(rest)),
         Some("tool") => as_tool(rest),
         Some("--version" | "-V") => end("functions", version()),

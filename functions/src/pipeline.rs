@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use crate::tools::{self, Failure};
 
 /// This program. A path and not a link's target, so that it works in an image whatever the file is called there.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Runs the stages that are separated by words that are exactly `|`. The status is the last stage's.
 ///

@@ -1,5 +1,4 @@
-//! The `echo` function: an HTTP server that sends every body back as it comes. No watchdog, so it is also the
-//! fastest function there is to measure the platform with.
+//! The HTTP server of functions that need no watchdog.
 //!
 //! It keeps the contract of a function without a watchdog: listens on `$port` (8080), answers `/_/health`, finishes
 //! what is under way at SIGTERM. Like the watchdog it ends with its standard input if `bramble_exit_with_stdin=true`,
@@ -7,15 +6,14 @@
 
 use std::convert::Infallible;
 use std::env;
+use std::error::Error;
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::pin;
 use std::time::Duration;
 
-use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -40,14 +38,31 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When it cannot listen.
-pub(crate) fn run() -> Result<u8, Failure> {
+pub(crate) fn until_asked_to_stop<S, F, B>(service: S) -> Result<u8, Failure>
+where
+    S: Fn(Request<Incoming>) -> F + Copy + 'static,
+    F: Future<Output = Response<B>> + 'static,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(serve())
+    runtime.block_on(serve(service))
 }
 
-async fn serve() -> Result<u8, Failure> {
+/// Whether this asks how the function is; that is answered without the function.
+pub(crate) fn asks_for_health<B>(request: &Request<B>) -> bool {
+    matches!(request.uri().path(), "/_/health" | "/_/ready")
+}
+
+async fn serve<S, F, B>(service: S) -> Result<u8, Failure>
+where
+    S: Fn(Request<Incoming>) -> F + Copy + 'static,
+    F: Future<Output = Response<B>> + 'static,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
     let port = variable("port").map_or(Ok(8080), |text| args::parse(&text))?;
     let address = variable("bramble_listen_address")
@@ -60,8 +75,16 @@ async fn serve() -> Result<u8, Failure> {
     let stdin_ends = stdin_ends(exit_with_stdin)?;
     let listener = listen(address, port).await?;
     let closing = watch::Sender::new(false);
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => _ = spawn_local(connection(stream, service, closing.subscribe())),
+                Err(_) => sleep(ACCEPT_REST).await,
+            }
+        }
+    };
     tokio::select! {
-        never = accept(&listener, &closing) => match never {},
+        never = accept => never,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => return Ok(0),
         () = stdin_ends => return Ok(0),
@@ -84,18 +107,19 @@ async fn listen(address: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     }
 }
 
-async fn accept(listener: &TcpListener, closing: &watch::Sender<bool>) -> Infallible {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => _ = spawn_local(connection(stream, closing.subscribe())),
-            Err(_) => sleep(ACCEPT_REST).await,
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, mut closing: watch::Receiver<bool>) {
+async fn connection<S, F, B>(stream: TcpStream, service: S, mut closing: watch::Receiver<bool>)
+where
+    S: Fn(Request<Incoming>) -> F + Copy + 'static,
+    F: Future<Output = Response<B>> + 'static,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     _ = stream.set_nodelay(true);
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+    let answer = service_fn(move |request| {
+        let answer = service(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
     let mut serving = pin!(serving);
     let mut told = false;
     loop {
@@ -109,18 +133,6 @@ async fn connection(stream: TcpStream, mut closing: watch::Receiver<bool>) {
             }
         }
     }
-}
-
-async fn answer(request: Request<Incoming>) -> Result<Response<Either<Incoming, Full<Bytes>>>, Infallible> {
-    if matches!(request.uri().path(), "/_/health" | "/_/ready") {
-        return Ok(Response::new(Either::Right(Full::new(Bytes::from_static(b"OK")))));
-    }
-    let (head, body) = request.into_parts();
-    let mut response = Response::new(Either::Left(body));
-    if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
-        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
-    }
-    Ok(response)
 }
 
 /// Resolves at the end of standard input, if that shall end us. A thread reads it, because it may be of any kind and

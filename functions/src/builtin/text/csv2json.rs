@@ -1,0 +1,82 @@
+//! `csv2json`: a table as comma-separated values becomes a list of JSON objects.
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+use serde::{Serialize, Serializer};
+
+use crate::builtin::call::{Answer, Call, Refusal, Reply};
+
+/// One line, under the names of the first.
+struct Row<'a> {
+    names: &'a StringRecord,
+    values: StringRecord,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.names.iter().zip(self.values.iter().map(Value)))
+    }
+}
+
+/// A number where it is written as JSON writes one, else text.
+struct Value<'a>(&'a str);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_str::<serde_json::Number>(self.0) {
+            Ok(number) => number.serialize(serializer),
+            Err(_) => serializer.serialize_str(self.0),
+        }
+    }
+}
+
+pub(crate) fn answer(call: &Call) -> Reply {
+    let text = call.text("a table whose first line has the names of the columns")?;
+    let first = text.lines().next().unwrap_or_default();
+    let separators = [("comma", b','), ("semicolon", b';'), ("tab", b'\t')];
+    let likely = [b',', b';', b'\t']
+        .into_iter()
+        .rev()
+        .max_by_key(|wanted| first.bytes().filter(|byte| byte == wanted).count());
+    let separator = call.choice("separator", &separators, likely.unwrap_or(b','))?;
+    let bad = |why: csv::Error| Refusal::new(format!("That is no proper table: {why}."));
+    let mut reader = ReaderBuilder::new()
+        .delimiter(separator)
+        .trim(Trim::All)
+        .from_reader(text.as_bytes());
+    let names = reader.headers().map_err(bad)?.clone();
+    let rows: Vec<Row<'_>> = reader
+        .records()
+        .map(|values| {
+            Ok(Row {
+                names: &names,
+                values: values?,
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(bad)?;
+    let mut json = serde_json::to_vec_pretty(&rows).expect("texts and numbers under text keys");
+    json.push(b'\n');
+    Ok(Answer::new("application/json", json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(table: &str) -> serde_json::Value {
+        serde_json::from_slice(&answer(&Call::of(table.as_bytes(), "")).unwrap().body).unwrap()
+    }
+
+    #[test]
+    fn the_separator_is_found_and_numbers_are_numbers() {
+        let expected = serde_json::json!([{"name": "a, b", "n": 1.5}, {"name": "007", "n": ""}]);
+        assert_eq!(converted("name,n\n\"a, b\",1.5\n007,\n"), expected);
+        assert_eq!(converted("name;n\na, b;1.5\n007;\n"), expected);
+    }
+
+    #[test]
+    fn a_line_with_too_many_values_is_refused_by_its_number() {
+        let refusal = answer(&Call::of(b"a,b\n1,2\n1,2,3\n", "")).unwrap_err();
+        assert!(refusal.sentence.contains("line: 3"), "{refusal}");
+    }
+}
