@@ -48,6 +48,7 @@ async fn run(builtin_dir: OsString, run_dir: OsString) -> Result<(), Box<dyn Err
         let desired = Box::new(DesiredReplica {
             version: 1,
             spec: FunctionSpec::check(&deployment, "")?,
+            image: None,
         });
         engine
             .run(

@@ -3,12 +3,7 @@
 //! One task owns all of it: it looks, plans, starts steps and probes in tasks of their own, and takes their results
 //! back. It is woken by orders, by the engine's events, by results and by a timer, and does the same each time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{ReplicaId, spec::Probe};
 use gateway::Gateway;
@@ -25,7 +20,7 @@ use crate::{
     plan::Step,
     prober,
     replicas::Question,
-    shared::{Report, Shared},
+    shared::{Images, Report, Shared},
 };
 
 /// Time between looks when nothing seems to have changed, so that a missed event or a container removed by hand heals
@@ -85,8 +80,8 @@ pub(crate) struct Reconciler<E> {
     next_task: u64,
     probers: BTreeMap<ReplicaId, (Probed, AbortHandle)>,
     addresses: BTreeMap<ReplicaId, SocketAddr>,
-    /// Images that were asked about; asked again when a start may have fetched one.
-    images: Option<BTreeSet<String>>,
+    /// Whether the images are to be looked at: some may have come or gone.
+    look_at_images: bool,
 }
 
 impl<E: Engine> Reconciler<E> {
@@ -105,7 +100,7 @@ impl<E: Engine> Reconciler<E> {
             next_task: 0,
             probers: BTreeMap::new(),
             addresses: BTreeMap::new(),
-            images: None,
+            look_at_images: true,
         }
     }
 
@@ -126,6 +121,7 @@ impl<E: Engine> Reconciler<E> {
                 () = stop.cancelled() => break,
                 () = self.shared.ordered.notified() => {}
                 () = self.engine.changed() => look = true,
+                () = self.engine.images_changed() => self.look_at_images = true,
                 Some(told) = self.told.recv() => look |= self.take_in(told),
                 () = sleep(wait) => {}
             }
@@ -174,6 +170,7 @@ impl<E: Engine> Reconciler<E> {
                 changed
             });
             self.abilities = Some(abilities);
+            self.look_at_images = true;
         }
         let seen = timeout(LOOK_LIMIT, self.engine.list())
             .await
@@ -290,7 +287,7 @@ impl<E: Engine> Reconciler<E> {
                 replicas.ended(&step, result, now);
                 drop(replicas);
                 self.tasks.remove(&step.replica());
-                self.images = None;
+                self.look_at_images = true;
                 true
             }
             Told::Answered {
@@ -306,16 +303,16 @@ impl<E: Engine> Reconciler<E> {
     }
 
     async fn refresh_images(&mut self) {
-        let wanted = self.shared.replicas().images();
-        if self.abilities.is_none() || self.images.as_ref() == Some(&wanted) {
+        if self.abilities.is_none() || !self.look_at_images {
             return;
         }
         // Where this fails the next look will tell why.
-        if let Ok(held) = self.engine.images(&wanted).await {
-            self.images = Some(wanted);
+        if let Ok(held) = self.engine.images().await {
+            self.look_at_images = false;
+            let images = Some(Arc::new(Images::new(held)));
             self.shared.report.send_if_modified(|report| {
-                let changed = report.images != held;
-                report.images = held;
+                let changed = report.images != images;
+                report.images = images;
                 changed
             });
         }

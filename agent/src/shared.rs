@@ -1,13 +1,14 @@
 //! What reconciler and sync share: the replicas, and what the engine said.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::IpAddr,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
-use api::{Generation, Platform, ReplicaId, sync::DesiredReplica, sync::ReplicaReport};
+use api::{Generation, ReplicaId, images::HeldImage, sync::DesiredReplica, sync::ReplicaReport};
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -33,8 +34,25 @@ pub(crate) struct Shared {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Report {
     pub(crate) replicas: Option<BTreeMap<ReplicaId, ReplicaReport>>,
-    pub(crate) images: BTreeMap<String, BTreeSet<Platform>>,
+    /// `None` while nobody has looked.
+    pub(crate) images: Option<Arc<Images>>,
     pub(crate) abilities: Abilities,
+}
+
+/// The images that the engine holds, with a number that differs for others.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Images {
+    pub(crate) version: u64,
+    pub(crate) held: Vec<HeldImage>,
+}
+
+impl Images {
+    pub(crate) fn new(held: Vec<HeldImage>) -> Self {
+        // The same number for the same images, also after a restart: they need not be sent again.
+        let digest = Sha256::digest(serde_json::to_vec(&held).expect("plain texts and numbers"));
+        let version = u64::from_be_bytes(*digest.first_chunk().expect("32 bytes are more than 8"));
+        Self { version, held }
+    }
 }
 
 impl Shared {

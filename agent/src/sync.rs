@@ -12,6 +12,7 @@ use std::{
 
 use api::{
     Generation, NodeId,
+    images::Holdings,
     sync::{Orders, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
 };
@@ -30,7 +31,7 @@ use transport::{Body, Client, Peer};
 use crate::{
     config::AgentConfig,
     report::{Machine, vitals},
-    shared::{Report, Shared},
+    shared::{Images, Report, Shared},
 };
 
 /// Longest that an answer may take: three times what a leader lets a request hang.
@@ -53,6 +54,8 @@ pub(crate) struct Sync {
     client: Client,
     incarnation: u64,
     routes: Option<Generation>,
+    /// Version of this node's images that the leader has.
+    leader_knows: Option<u64>,
     leader: Option<Peer>,
     next_controller: usize,
     /// Whether the last attempts failed: said once, since logs are written to the card.
@@ -100,6 +103,7 @@ impl Sync {
             // Different for each run of the program, which is all that is asked of it.
             incarnation: RandomState::new().hash_one(()),
             routes: None,
+            leader_knows: None,
             leader: None,
             next_controller: 0,
             cut_off: false,
@@ -219,8 +223,16 @@ impl Sync {
             routes: self.routes,
             replicas: report.replicas,
             counters: self.gateway.counters(),
-            images: report.images,
+            holdings: self.holdings(report.images),
         }
+    }
+
+    /// What the engine holds; whole only where the leader does not know it.
+    fn holdings(&self, images: Option<Arc<Images>>) -> Holdings {
+        images.map_or_else(Holdings::default, |images| Holdings {
+            version: images.version,
+            images: (self.leader_knows != Some(images.version)).then(|| images.held.clone()),
+        })
     }
 
     fn complain(&mut self, peer: Peer, words: &str) {
@@ -235,6 +247,7 @@ impl Sync {
             self.routes = Some(routes.revision);
             self.gateway.set_routes(routes);
         }
+        self.leader_knows = orders.holdings;
         let Some(desired) = orders.desired else {
             return true;
         };

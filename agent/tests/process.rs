@@ -98,6 +98,7 @@ impl World {
         let desired = DesiredReplica {
             version: 1,
             spec: FunctionSpec::check(&written, "").unwrap(),
+            image: None,
         };
         self.run(Step::Start {
             replica,

@@ -104,6 +104,7 @@ impl Leader {
         let desired = DesiredReplica {
             version: 1,
             spec: FunctionSpec::check(&written, "").unwrap(),
+            image: None,
         };
         self.answer.send_replace(SyncAnswer::Orders(Orders {
             generation,
@@ -118,6 +119,8 @@ impl Leader {
                 ..Routes::default()
             }),
             light: Light::default(),
+            holdings: None,
+            holders: BTreeMap::new(),
         }));
     }
 

@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 pub mod ids;
+pub mod images;
 pub mod join;
 pub mod node;
 pub mod openfaas;

@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{FunctionName, Generation, NodeId, ReplicaId},
-    node::{NodeFacts, NodeVitals, Platform},
+    images::{Holdings, ImageFacts},
+    node::{NodeFacts, NodeVitals},
     spec::FunctionSpec,
     versioned::Versioned,
 };
@@ -83,9 +85,9 @@ pub struct SyncRequest {
     pub replicas: Option<BTreeMap<ReplicaId, ReplicaReport>>,
     /// What this node's gateway counted since this process began.
     pub counters: Vec<FunctionCounters>,
-    /// Images that the node's engine holds, with the platform of each; only those that functions here name.
+    /// Images that the node's engine holds.
     #[serde(default)]
-    pub images: BTreeMap<String, BTreeSet<Platform>>,
+    pub holdings: Holdings,
 }
 
 impl Versioned for SyncRequest {
@@ -161,6 +163,12 @@ pub struct Orders {
     pub routes: Option<Routes>,
     /// What the node should show.
     pub light: Light,
+    /// Version of this node's holdings that the leader knows; with another one the node sends them whole.
+    #[serde(default)]
+    pub holdings: Option<u64>,
+    /// Which other nodes hold the images that this node needs, by [`ImageFacts::digest`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holders: BTreeMap<String, BTreeSet<NodeId>>,
 }
 
 /// One replica that a node should run.
@@ -170,6 +178,9 @@ pub struct DesiredReplica {
     pub version: u64,
     /// What to run.
     pub spec: FunctionSpec,
+    /// What the image's name meant when this version was deployed; `None` for built-in images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Arc<ImageFacts>>,
 }
 
 /// Where every function is answered: all that a gateway needs to carry invocations.

@@ -137,6 +137,34 @@ pub struct Event {
     pub text: String,
 }
 
+/// One image in GET `/api/v1/images`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its name, as people write it: `ghcr.io/x/y:1`; its digest where it has none.
+    pub name: String,
+    /// What the name means at this moment: `sha256:…`.
+    pub digest: String,
+    /// What it is made for.
+    pub platforms: Vec<String>,
+    /// Its size, unpacked; the largest where it is made for several platforms.
+    pub size_bytes: u64,
+    /// Names of the nodes that hold it.
+    pub nodes: Vec<String>,
+    /// Names of the functions that use it.
+    pub used_by: Vec<String>,
+    /// Whether nodes make it themselves.
+    pub built_in: bool,
+}
+
+/// Answer of POST `/api/v1/images`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedImages {
+    /// Names of the images that were in the archive.
+    pub images: Vec<String>,
+    /// Name of the node that holds them now; the others fetch them from there when they need them.
+    pub node: String,
+}
+
 /// Body of every error under `/api/v1/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {

@@ -9,10 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::Arc,
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId,
+    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId, Timestamp,
+    images::{Brought, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant},
     node::EngineKind,
     openfaas::FunctionDeployment,
     sync::{
@@ -55,6 +57,36 @@ fn spec() -> FunctionSpec {
 
 fn name() -> FunctionName {
     FunctionName::new("env", "").unwrap()
+}
+
+fn held() -> HeldImage {
+    HeldImage {
+        id: "sha256:0a".to_owned(),
+        content: "sha256:0b".to_owned(),
+        platform: "linux/arm64".parse().unwrap(),
+        size_bytes: 20_000_000,
+        created: 1_795_000_000,
+        names: BTreeSet::from(["team/hello:1".to_owned()]),
+        digests: BTreeSet::from(["team/hello@sha256:0c".to_owned()]),
+        brought: Some(Brought::Fetched),
+        page_bytes: Some(65_536),
+    }
+}
+
+fn image() -> ImageFacts {
+    let variant = ImageVariant {
+        ids: BTreeSet::from(["sha256:0a".to_owned()]),
+        content: Some("sha256:0b".to_owned()),
+        size_bytes: 20_000_000,
+        page_bytes: None,
+    };
+    ImageFacts {
+        digest: "sha256:0c".to_owned(),
+        source: ImageSource::Registry,
+        variants: BTreeMap::from([("linux/arm64".parse().unwrap(), variant)]),
+        resolved_at: Timestamp::from_millis(1_795_228_830_000),
+        problem: None,
+    }
 }
 
 #[test]
@@ -102,10 +134,10 @@ fn a_sync_request_is_written_as_it_always_was() {
             waiting: 0,
             replicas: BTreeMap::from([(ReplicaId(3), 1)]),
         }],
-        images: BTreeMap::from([(
-            "bramble/env:latest".to_owned(),
-            BTreeSet::from(["linux/arm64".parse().unwrap()]),
-        )]),
+        holdings: Holdings {
+            version: 99,
+            images: Some(vec![held()]),
+        },
     };
     matches_golden("sync-request", &request);
 }
@@ -120,6 +152,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
             DesiredReplica {
                 version: 2,
                 spec: spec(),
+                image: Some(Arc::new(image())),
             },
         )])),
         routes: Some(Routes {
@@ -135,6 +168,8 @@ fn a_sync_answer_is_written_as_it_always_was() {
             )]),
         }),
         light: Light { leader: true },
+        holdings: Some(99),
+        holders: BTreeMap::from([("sha256:0c".to_owned(), BTreeSet::from([node]))]),
     };
     matches_golden("sync-answer-orders", &SyncAnswer::Orders(orders));
     matches_golden(

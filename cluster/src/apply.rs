@@ -4,6 +4,7 @@
 //! randomness, no scheduling; what was decided is in the command. A refused command leaves the state as it was.
 
 mod functions;
+mod images;
 mod nodes;
 mod replicas;
 #[cfg(test)]
@@ -80,8 +81,19 @@ impl Change<'_> {
                 drain,
             } => self.assign(&relies_on, place, &drain),
             Action::ReplicaPhases { node, changes, gone } => self.replica_phases(node, changes, &gone),
-            Action::PutImageFacts { image, platforms } => {
-                self.state.images.entry(image).or_default().extend(platforms);
+            Action::PutImageFacts { .. } => Ok(()),
+            Action::PinImage {
+                function,
+                version,
+                facts,
+            } => self.pin_image(&function, version, facts),
+            Action::PutImage { name, facts } => {
+                self.put_image(name, facts);
+                Ok(())
+            }
+            Action::RemoveImage { name } => self.remove_image(&name),
+            Action::CleanImages { node, cleaned } => {
+                self.note_cleaned(node, &cleaned);
                 Ok(())
             }
             Action::PutUser {

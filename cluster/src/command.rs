@@ -10,7 +10,9 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, Timestamp, sync::Phase,
+    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, Timestamp,
+    images::{Cleaned, ImageFacts},
+    sync::Phase,
     versioned::Versioned,
 };
 use serde::{Deserialize, Serialize};
@@ -165,12 +167,40 @@ pub enum Action {
         /// Draining replicas that are there no more.
         gone: BTreeSet<ReplicaId>,
     },
-    /// Some image is made for certain platforms and for no others.
+    /// What earlier versions of this program knew of images. Changes nothing any more.
     PutImageFacts {
         /// The image, as functions name it.
         image: String,
-        /// Platforms that it is made for; added to those known.
+        /// Platforms that it is made for.
         platforms: BTreeSet<Platform>,
+    },
+    /// The image of a function was looked up.
+    PinImage {
+        /// Whose.
+        function: FunctionName,
+        /// Version of the function; another one is looked up anew.
+        version: u64,
+        /// What its name means, or why it was not found.
+        facts: Arc<ImageFacts>,
+    },
+    /// Somebody sent an image to this bramble.
+    PutImage {
+        /// Its name, as people write it.
+        name: String,
+        /// What the name means from now on.
+        facts: Arc<ImageFacts>,
+    },
+    /// Forget an image that somebody sent.
+    RemoveImage {
+        /// Its name, as people write it.
+        name: String,
+    },
+    /// A node removed images to make room.
+    CleanImages {
+        /// Which node.
+        node: NodeId,
+        /// What it removed.
+        cleaned: Cleaned,
     },
     /// Let someone sign in, or change their password or role.
     PutUser {
@@ -286,6 +316,15 @@ impl fmt::Display for Action {
                 )
             }
             Self::PutImageFacts { image, .. } => write!(f, "put facts of image {image}"),
+            Self::PinImage { function, facts, .. } => match &facts.problem {
+                Some(_) => write!(f, "the image of {function} is not found"),
+                None => write!(f, "the image of {function} is {}", facts.digest),
+            },
+            Self::PutImage { name, facts } => write!(f, "put image {name}: {}", facts.digest),
+            Self::RemoveImage { name } => write!(f, "remove image {name}"),
+            Self::CleanImages { node, cleaned } => {
+                write!(f, "node {node} removed {} images", cleaned.images.len())
+            }
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }

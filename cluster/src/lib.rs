@@ -26,6 +26,7 @@ mod apply;
 pub mod bootstrap;
 pub mod capacity;
 pub mod command;
+pub mod images;
 pub mod lights;
 pub mod liveness;
 pub mod memory;

@@ -1,9 +1,13 @@
 //! What only the leader knows: lost with it, never replicated, rebuilt from the next reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{
     FunctionName, NodeId, NodeVitals, ReplicaId,
+    images::HeldImage,
     sync::{FunctionCounters, ReplicaReport, SyncRequest},
 };
 
@@ -29,6 +33,8 @@ struct Heard {
     vitals: NodeVitals,
     counters: Vec<FunctionCounters>,
     replicas: BTreeMap<ReplicaId, ReplicaReport>,
+    /// Version of what it holds, and what that is.
+    holdings: Option<(u64, Arc<[HeldImage]>)>,
 }
 
 impl LeaderMemory {
@@ -43,7 +49,13 @@ impl LeaderMemory {
 
     /// Keeps what `from` says.
     pub(crate) fn hear(&mut self, from: NodeId, request: &SyncRequest, now: Moment) {
+        let known = self.heard.get(&from).and_then(|heard| heard.holdings.clone());
+        let holdings = match &request.holdings.images {
+            Some(images) => Some((request.holdings.version, images.as_slice().into())),
+            None => known,
+        };
         let heard = Heard {
+            holdings,
             vitals: request.vitals.clone(),
             counters: request.counters.clone(),
             replicas: request.replicas.clone().unwrap_or_default(),
@@ -61,6 +73,16 @@ impl LeaderMemory {
     /// How `node` was when it was last heard.
     pub fn vitals(&self, node: NodeId) -> Option<&NodeVitals> {
         self.heard.get(&node).map(|heard| &heard.vitals)
+    }
+
+    /// Version of the images that `node` holds, as far as this leader knows.
+    pub fn holdings_version(&self, node: NodeId) -> Option<u64> {
+        Some(self.heard.get(&node)?.holdings.as_ref()?.0)
+    }
+
+    /// The images that `node` holds; `None` while it has not said so.
+    pub fn held(&self, node: NodeId) -> Option<&[HeldImage]> {
+        Some(&self.heard.get(&node)?.holdings.as_ref()?.1)
     }
 
     /// What `node` last said of `replica`.

@@ -54,6 +54,8 @@ pub enum Refusal {
     NoSuchFunction(FunctionName),
     /// No node of this id is in the bramble.
     NoSuchNode(NodeId),
+    /// Nobody sent an image of this name.
+    NoSuchImage(String),
     /// What the plan relied on has changed; the next one will do better.
     Stale(Stale),
 }
@@ -79,6 +81,7 @@ impl fmt::Display for Refusal {
             Self::AlreadyExists(name) => write!(f, "function {name} already exists; update it instead"),
             Self::NoSuchFunction(name) => write!(f, "function {name} not found"),
             Self::NoSuchNode(id) => write!(f, "no node {id} in this bramble"),
+            Self::NoSuchImage(name) => write!(f, "nobody sent an image {name} to this bramble"),
             Self::Stale(Stale::Function(name)) => {
                 write!(f, "function {name} changed since the plan was made")
             }

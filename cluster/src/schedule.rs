@@ -10,17 +10,51 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use api::{
     Cpu, FunctionSpec, Memory, NodeId, Platform,
+    images::{ImageFacts, built_in},
     node::EngineKind,
     spec::{Constraint, ConstraintKey},
 };
 
 use crate::{
     capacity::{self, Amounts},
-    state::{Node, NodePhase, State},
+    state::{Function, Node, NodePhase, State},
 };
 
-/// Images that nodes make themselves, for whatever architecture they have.
-const BUILT_IN: &str = "bramble/";
+/// What is to be placed.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// What to run.
+    pub spec: &'a FunctionSpec,
+    /// What its image's name means, where that is known.
+    pub image: Option<&'a ImageFacts>,
+}
+
+impl<'a> Wish<'a> {
+    /// The present version of `function`.
+    pub fn of(function: &'a Function) -> Self {
+        Self {
+            spec: &function.spec,
+            image: function.image.as_deref(),
+        }
+    }
+
+    /// This version of `function`, while anything runs it.
+    pub fn of_version(function: &'a Function, version: u64) -> Option<Self> {
+        Some(Self {
+            spec: function.spec_of(version)?,
+            image: function.image_of(version).map(AsRef::as_ref),
+        })
+    }
+
+    fn is_built_in(self) -> bool {
+        built_in(&self.spec.image).is_some()
+    }
+
+    /// The image, once it was found.
+    fn found(self) -> Option<&'a ImageFacts> {
+        self.image.filter(|facts| facts.problem.is_none())
+    }
+}
 
 /// Why a node does not take a replica. Prints as a sentence to follow the node's name and a colon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +77,17 @@ pub enum Reason {
         /// The image's.
         image: Vec<Platform>,
     },
+    /// Its memory pages are too large for the image's program.
+    PageSize {
+        /// The node's, in bytes.
+        node: u32,
+        /// The largest that the program can run with, in bytes.
+        image: u32,
+    },
+    /// Nobody knows yet what the image's name means.
+    ImageUnknown,
+    /// The image was not found.
+    NoImage(String),
     /// It is not what a constraint asks for.
     Constraint(String),
     /// Not enough memory is left.
@@ -73,7 +118,7 @@ impl fmt::Display for Reason {
             Self::BuiltInOnly { engine, image } => write!(
                 f,
                 "its engine ({engine}) runs only built-in functions, not {image}; install Docker on it, or use an \
-                 image of {BUILT_IN}"
+                 image of bramble/"
             ),
             Self::Platform { node, image } => {
                 let made_for = image
@@ -82,13 +127,27 @@ impl fmt::Display for Reason {
                     .collect::<Vec<_>>()
                     .join(", ");
                 match node {
-                    Some(node) if matches!(node.architecture(), "arm" | "386") => {
-                        write!(f, "is 32-bit ({node}); the image is made for {made_for}")
-                    }
-                    Some(node) => write!(f, "is {node}; the image is made for {made_for}"),
+                    Some(node) if matches!(node.architecture(), "arm" | "386") => write!(
+                        f,
+                        "this image has no {node}, which this 32-bit node needs; it is made for {made_for}"
+                    ),
+                    Some(node) => write!(
+                        f,
+                        "this image has no {node}, which this node needs; it is made for {made_for}"
+                    ),
                     None => write!(f, "runs no containers; the image is made for {made_for}"),
                 }
             }
+            Self::PageSize { node, image } => write!(
+                f,
+                "its memory pages have {} KiB, and the image's program is linked for {} KiB; link it with \
+                 -z max-page-size=65536, or start the node with a kernel of smaller pages (kernel=kernel8.img in \
+                 config.txt)",
+                node / 1024,
+                image / 1024
+            ),
+            Self::ImageUnknown => f.write_str("waits until the image is found"),
+            Self::NoImage(problem) => f.write_str(problem),
             Self::Constraint(text) => write!(f, "does not match the constraint {text}"),
             Self::Memory { wanted, free, of } => {
                 write!(f, "no memory left: {wanted} wanted, {free} of {of} free")
@@ -128,7 +187,7 @@ impl<'a> Draft<'a> {
         *sum = sum.plus(request);
     }
 
-    /// Chooses where one more replica of `spec` goes: among nodes that can run it the one with the fewest replicas
+    /// Chooses where one more replica of `wish` goes: among nodes that can run it the one with the fewest replicas
     /// of it (`counts`), then the most memory that nobody asked for, then the lowest id, so that equal inputs give
     /// equal answers.
     ///
@@ -136,7 +195,7 @@ impl<'a> Draft<'a> {
     /// Why not, of every node.
     pub fn schedule(
         &self,
-        spec: &FunctionSpec,
+        wish: Wish<'_>,
         counts: &BTreeMap<NodeId, u32>,
     ) -> Result<NodeId, BTreeMap<NodeId, Reason>> {
         let count = |id: &NodeId| counts.get(id).copied().unwrap_or(0);
@@ -144,26 +203,27 @@ impl<'a> Draft<'a> {
             .state
             .nodes()
             .iter()
-            .filter(|(id, node)| self.refusal(**id, node, spec).is_none());
+            .filter(|(id, node)| self.refusal(**id, node, wish).is_none());
         let best = able.min_by_key(|(id, node)| {
             let free = capacity::for_replicas(&node.facts).minus(self.requested(**id));
             (count(id), Reverse(free.memory), **id)
         });
-        best.map(|(id, _)| *id).ok_or_else(|| self.refusals(spec))
+        best.map(|(id, _)| *id).ok_or_else(|| self.refusals(wish))
     }
 
-    /// Why not, of every node that cannot take one more replica of `spec`.
-    pub fn refusals(&self, spec: &FunctionSpec) -> BTreeMap<NodeId, Reason> {
+    /// Why not, of every node that cannot take one more replica of `wish`.
+    pub fn refusals(&self, wish: Wish<'_>) -> BTreeMap<NodeId, Reason> {
         let nodes = self.state.nodes().iter();
         nodes
-            .filter_map(|(id, node)| Some((*id, self.refusal(*id, node, spec)?)))
+            .filter_map(|(id, node)| Some((*id, self.refusal(*id, node, wish)?)))
             .collect()
     }
 
-    fn refusal(&self, id: NodeId, node: &Node, spec: &FunctionSpec) -> Option<Reason> {
+    fn refusal(&self, id: NodeId, node: &Node, wish: Wish<'_>) -> Option<Reason> {
         closed(node)
-            .or_else(|| unfit(self.state, node, spec))
-            .or_else(|| no_room(node, self.requested(id), capacity::request(spec)))
+            .or_else(|| unfit(node, wish))
+            .or_else(|| not_found(wish))
+            .or_else(|| no_room(node, self.requested(id), capacity::request(wish.spec)))
     }
 }
 
@@ -179,25 +239,37 @@ pub fn closed(node: &Node) -> Option<Reason> {
     }
 }
 
-/// Why `node` could not run `spec` even if it were empty, if so.
-pub fn unfit(state: &State, node: &Node, spec: &FunctionSpec) -> Option<Reason> {
-    let facts = &node.facts;
-    let built_in = spec.image.starts_with(BUILT_IN);
-    if facts.engine == EngineKind::Process && !built_in {
+/// Why nobody can run `wish` yet, if so: its image was not found.
+pub fn not_found(wish: Wish<'_>) -> Option<Reason> {
+    if wish.is_built_in() || wish.found().is_some() {
+        return None;
+    }
+    let problem = wish.image.and_then(|facts| facts.problem.clone());
+    Some(problem.map_or(Reason::ImageUnknown, Reason::NoImage))
+}
+
+/// Why `node` could not run `wish` even if it were empty, if so.
+pub fn unfit(node: &Node, wish: Wish<'_>) -> Option<Reason> {
+    let (facts, spec) = (&node.facts, wish.spec);
+    if facts.engine == EngineKind::Process && !wish.is_built_in() {
         return Some(Reason::BuiltInOnly {
             engine: facts.engine,
             image: spec.image.clone(),
         });
     }
-    if let Some(made_for) = state
-        .image_platforms(&spec.image)
-        .filter(|platforms| !platforms.is_empty() && !built_in)
-        && !facts.platforms.iter().any(|platform| made_for.contains(platform))
-    {
-        return Some(Reason::Platform {
-            node: facts.platforms.first().cloned(),
-            image: made_for.iter().cloned().collect(),
-        });
+    if let Some(image) = wish.found() {
+        let Some((_, variant)) = image.variant_for(&facts.platforms) else {
+            return Some(Reason::Platform {
+                node: facts.platforms.first().cloned(),
+                image: image.variants.keys().cloned().collect(),
+            });
+        };
+        if let Some(largest) = variant.page_bytes.filter(|largest| *largest < facts.page_bytes) {
+            return Some(Reason::PageSize {
+                node: facts.page_bytes,
+                image: largest,
+            });
+        }
     }
     let unmet = spec
         .constraints

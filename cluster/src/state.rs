@@ -11,8 +11,10 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, Platform, ReplicaId, Revision,
-    Timestamp, sync::Phase, versioned::Versioned,
+    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
+    images::{ImageFacts, built_in},
+    sync::Phase,
+    versioned::Versioned,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +35,8 @@ pub struct State {
     pub(crate) functions: BTreeMap<FunctionName, Arc<Function>>,
     pub(crate) replicas: BTreeMap<ReplicaId, Arc<Replica>>,
     pub(crate) next_replica: u64,
-    pub(crate) images: BTreeMap<String, BTreeSet<Platform>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pushed: BTreeMap<String, Arc<ImageFacts>>,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) totals: BTreeMap<FunctionName, Arc<FunctionTotals>>,
     pub(crate) activity: VecDeque<Arc<Event>>,
@@ -89,9 +92,15 @@ pub struct Function {
     pub created: Timestamp,
     /// When it was deployed last.
     pub updated: Timestamp,
+    /// What the image's name means for this version; `None` until it was looked up, and for built-in images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Arc<ImageFacts>>,
     /// Specs of older versions that still have replicas which are not draining.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub older: BTreeMap<u64, Arc<FunctionSpec>>,
+    /// What the image's name means for each of these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub older_images: BTreeMap<u64, Arc<ImageFacts>>,
 }
 
 impl Function {
@@ -102,6 +111,21 @@ impl Function {
         } else {
             self.older.get(&version)
         }
+    }
+
+    /// What the image's name means for `version`, where that is known.
+    pub fn image_of(&self, version: u64) -> Option<&Arc<ImageFacts>> {
+        if version == self.version {
+            self.image.as_ref()
+        } else {
+            self.older_images.get(&version)
+        }
+    }
+
+    /// Whether its image still has to be found before a replica can be placed.
+    pub fn lacks_image(&self) -> bool {
+        let found = |facts: &Arc<ImageFacts>| facts.problem.is_none();
+        built_in(&self.spec.image).is_none() && !self.image.as_ref().is_some_and(found)
     }
 }
 
@@ -253,9 +277,9 @@ impl State {
         up && replica.phase == Phase::Ready
     }
 
-    /// Every platform that `image` is made for, where that is known.
-    pub fn image_platforms(&self, image: &str) -> Option<&BTreeSet<Platform>> {
-        self.images.get(image)
+    /// Images that somebody sent to this bramble, by name as people write it.
+    pub fn pushed_images(&self) -> &BTreeMap<String, Arc<ImageFacts>> {
+        &self.pushed
     }
 
     /// Everyone who may sign in, by name.

@@ -61,7 +61,6 @@ pub fn receive(
         });
     }
     actions.extend(phases(state, from, node, request));
-    actions.extend(image_facts(state, request));
     Ok(actions)
 }
 
@@ -105,42 +104,18 @@ fn change(replica: &Replica, report: Option<&ReplicaReport>) -> Option<PhaseChan
     })
 }
 
-/// What this node learned about images that functions here use. An engine that fetches an image takes the platform
-/// that suits it, so what it holds says nothing of what else there is; but one that holds what it cannot run was
-/// offered nothing better: the image is made for that alone.
-fn image_facts<'a>(state: &'a State, request: &'a SyncRequest) -> impl Iterator<Item = Action> + 'a {
-    let runs = &request.facts.platforms;
-    let news = request.images.iter().filter(move |(image, held)| {
-        let unsuitable = !held.is_empty() && !runs.iter().any(|platform| held.contains(platform));
-        let known = || {
-            state
-                .image_platforms(image)
-                .is_some_and(|known| held.is_subset(known))
-        };
-        let used = || {
-            state
-                .functions()
-                .values()
-                .any(|function| function.spec.image == **image)
-        };
-        unsuitable && !known() && used()
-    });
-    news.map(|(image, held)| Action::PutImageFacts {
-        image: image.clone(),
-        platforms: held.clone(),
-    })
-}
-
 /// All that `node` should run.
 pub fn desired(state: &State, node: NodeId) -> BTreeMap<ReplicaId, DesiredReplica> {
     let its = state
         .replicas_on(node)
         .filter(|(_, replica)| !replica.is_draining());
     its.filter_map(|(id, replica)| {
-        let spec = state.function(&replica.function)?.spec_of(replica.version)?;
+        let function = state.function(&replica.function)?;
+        let spec = function.spec_of(replica.version)?;
         let desired = DesiredReplica {
             version: replica.version,
             spec: spec.as_ref().clone(),
+            image: function.image_of(replica.version).cloned(),
         };
         Some((id, desired))
     })
@@ -155,7 +130,7 @@ pub fn answer(state: &State, from: NodeId, request: &SyncRequest) -> Option<Orde
 }
 
 /// The answer to `request` whether there is news or not; `None` while the node is not taken in yet. What the agent
-/// has already, or has newer, is left out.
+/// has already, or has newer, is left out. What only the leader knows of images [`crate::images::furnish`] adds.
 pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<Orders> {
     let generation = state.generation(from)?;
     let news = request.generation.is_none_or(|seen| seen < generation);
@@ -165,6 +140,8 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         desired: news.then(|| desired(state, from)),
         routes: rerouted.then(|| routes(state)),
         light: light(state, from),
+        holdings: None,
+        holders: BTreeMap::new(),
     })
 }
 

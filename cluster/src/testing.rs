@@ -8,6 +8,7 @@ use std::{
 
 use api::{
     Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId, Timestamp,
+    images::{HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant},
     node::EngineKind,
     openfaas::FunctionDeployment,
     sync::{FunctionCounters, Phase, ReplicaReport, SyncRequest},
@@ -149,6 +150,49 @@ impl World {
         self.does(Action::PutFunction {
             spec: spec(text),
             expect: Expect::Any,
+        })
+    }
+
+    pub(crate) fn image_found(self, function: &str, platforms: &[&str]) -> Self {
+        self.image_found_with(function, platforms, |_| ())
+    }
+
+    /// The image of `function` was looked up and is made for `platforms`; its digest is `sha256:` and the name.
+    pub(crate) fn image_found_with(
+        self,
+        function: &str,
+        platforms: &[&str],
+        change: impl Fn(&mut ImageVariant),
+    ) -> Self {
+        let variant = |platform: &&str| {
+            let mut variant = ImageVariant {
+                ids: [format!("sha256:{function}-{platform}")].into(),
+                ..ImageVariant::default()
+            };
+            change(&mut variant);
+            (platform.parse().unwrap(), variant)
+        };
+        let facts = ImageFacts {
+            digest: format!("sha256:{function}"),
+            source: ImageSource::Registry,
+            variants: platforms.iter().map(variant).collect(),
+            resolved_at: Timestamp::from_millis(self.clock),
+            problem: None,
+        };
+        self.image_pinned(function, facts)
+    }
+
+    pub(crate) fn image_missing(self, function: &str, problem: &str) -> Self {
+        let at = Timestamp::from_millis(self.clock);
+        self.image_pinned(function, ImageFacts::nowhere(problem.to_owned(), at))
+    }
+
+    pub(crate) fn image_pinned(self, function: &str, facts: ImageFacts) -> Self {
+        let version = self.state.function(&name(function)).unwrap().version;
+        self.does(Action::PinImage {
+            function: name(function),
+            version,
+            facts: Arc::new(facts),
         })
     }
 
@@ -295,7 +339,7 @@ pub(crate) fn report(state: &State, number: u128) -> SyncRequest {
         routes: Some(state.routes_revision()),
         replicas: Some(replicas.collect::<BTreeMap<ReplicaId, _>>()),
         counters: Vec::new(),
-        images: BTreeMap::new(),
+        holdings: Holdings::default(),
     }
 }
 
@@ -316,4 +360,19 @@ pub(crate) fn generation(epoch: u64, number: u64) -> Generation {
 
 pub(crate) fn ids<T: IntoIterator<Item = u64>>(numbers: T) -> BTreeSet<ReplicaId> {
     numbers.into_iter().map(ReplicaId).collect()
+}
+
+/// An image for the platform of all Pis here, built at `created`; its id, content and digest tell its number.
+pub(crate) fn held(number: u32, created: i64, names: &[&str]) -> HeldImage {
+    HeldImage {
+        id: format!("sha256:{number}"),
+        content: format!("sha256:content-{number}"),
+        platform: "linux/arm64".parse().unwrap(),
+        size_bytes: 1000,
+        created,
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        digests: BTreeSet::new(),
+        brought: None,
+        page_bytes: None,
+    }
 }

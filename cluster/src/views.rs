@@ -11,7 +11,7 @@ use api::{
 use crate::{
     capacity,
     memory::LeaderMemory,
-    schedule::Draft,
+    schedule::{Draft, Reason, Wish},
     state::{Event, Function, Node, NodePhase, Replica, State},
 };
 
@@ -103,12 +103,12 @@ fn refusals(state: &State, name: &FunctionName, function: &Function) -> Vec<v1::
     if placed(state, name, function) >= function.wanted {
         return Vec::new();
     }
-    let refusals = Draft::new(state).refusals(&function.spec);
+    let refusals = Draft::new(state).refusals(Wish::of(function));
     if refusals.len() < state.nodes().len() {
         // Some node takes it: the next plan places it there.
         return Vec::new();
     }
-    let refusal = |(node, reason): (&NodeId, &crate::schedule::Reason)| v1::Refusal {
+    let refusal = |(node, reason): (&NodeId, &Reason)| v1::Refusal {
         node: state.node_name(*node),
         reason: reason.to_string(),
     };
@@ -159,6 +159,15 @@ pub fn sentences(state: &State, name: &FunctionName) -> Vec<String> {
         .count();
     if old > 0 {
         sentences.push(format!("{old} still run an older version."));
+    }
+    if function.lacks_image() && !state.nodes().is_empty() {
+        sentences.push(
+            match function.image.as_ref().and_then(|facts| facts.problem.as_ref()) {
+                Some(problem) => format!("It waits for its image: {problem}."),
+                None => "Its image is being looked up.".to_owned(),
+            },
+        );
+        return sentences;
     }
     let refusals = refusals(state, name, function);
     if !refusals.is_empty() {

@@ -15,6 +15,7 @@ use std::{
 
 use api::{
     Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
+    images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
     node::EngineKind,
     openfaas::FunctionDeployment,
     sync::Phase,
@@ -147,6 +148,37 @@ fn image_facts() -> Action {
     }
 }
 
+fn found_image() -> Arc<ImageFacts> {
+    let variant = ImageVariant {
+        ids: BTreeSet::from(["sha256:0a".to_owned()]),
+        content: Some("sha256:0b".to_owned()),
+        size_bytes: 20_000_000,
+        page_bytes: Some(65_536),
+    };
+    Arc::new(ImageFacts {
+        digest: "sha256:0c".to_owned(),
+        source: ImageSource::Engine("pi-3b-plus-7f2a".to_owned()),
+        variants: BTreeMap::from([("linux/arm64".parse().unwrap(), variant)]),
+        resolved_at: Timestamp::from_millis(1_795_228_830_000),
+        problem: None,
+    })
+}
+
+fn pin_image(version: u64, problem: Option<&str>) -> Action {
+    let facts = match problem {
+        None => found_image(),
+        Some(problem) => Arc::new(ImageFacts::nowhere(
+            problem.to_owned(),
+            Timestamp::from_millis(1_795_228_830_000),
+        )),
+    };
+    Action::PinImage {
+        function: name(),
+        version,
+        facts,
+    }
+}
+
 /// One of each, in an order in which they make sense together.
 fn actions() -> Vec<(&'static str, Action)> {
     vec![
@@ -183,6 +215,24 @@ fn actions() -> Vec<(&'static str, Action)> {
             },
         ),
         ("put-image-facts", image_facts()),
+        ("pin-image", pin_image(5, None)),
+        (
+            "put-image",
+            Action::PutImage {
+                name: "team/hello:1".to_owned(),
+                facts: found_image(),
+            },
+        ),
+        (
+            "clean-images",
+            Action::CleanImages {
+                node: id(),
+                cleaned: Cleaned {
+                    images: vec!["team/old:1".to_owned()],
+                    freed_bytes: 20_000_000,
+                },
+            },
+        ),
         (
             "put-user",
             Action::PutUser {
@@ -204,6 +254,12 @@ fn actions() -> Vec<(&'static str, Action)> {
             Action::MarkNode {
                 id: id(),
                 phase: NodePhase::Down,
+            },
+        ),
+        (
+            "remove-image",
+            Action::RemoveImage {
+                name: "team/hello:1".to_owned(),
             },
         ),
         ("remove-node", Action::RemoveNode { id: id() }),
@@ -229,9 +285,13 @@ fn an_outcome_is_written_as_it_always_was() {
 #[test]
 fn the_state_is_written_as_it_always_was() {
     let mut state = State::default();
-    let until_cordoned = actions().into_iter().map(|(_, action)| action).take(12);
+    let until_cordoned = actions().into_iter().map(|(_, action)| action).take(15);
     // An update on the way, so that an older version is still in use.
-    let update = [put("2"), assign(13, 1, &[2])];
+    let update = [
+        put("2"),
+        pin_image(16, Some("nobody holds it")),
+        assign(16, 1, &[2]),
+    ];
     let other = Action::AdmitNode {
         id: NodeId::from_number(2),
         facts: facts(),
@@ -250,7 +310,7 @@ fn the_state_is_written_as_it_always_was() {
     }
     assert_eq!(
         state.revision(),
-        Revision(16),
+        Revision(20),
         "all but the late plan were applied"
     );
     matches_golden("state", &state);

@@ -9,7 +9,7 @@ use api::{
     NodeId,
     sync::{MAX_WAIT, SyncAnswer, SyncRequest},
 };
-use cluster::{Action, Command, LeaderMemory, State, sync};
+use cluster::{Action, Command, LeaderMemory, State, images, sync};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout_at},
@@ -85,7 +85,8 @@ impl Desk {
             if seen.is_removed(from) {
                 return SyncAnswer::NotAdmitted;
             }
-            if let Some(orders) = sync::answer(&seen, from, &request) {
+            if let Some(mut orders) = sync::answer(&seen, from, &request) {
+                images::furnish(&mut orders, &seen, &self.memory(), from);
                 return SyncAnswer::Orders(orders);
             }
             match timeout_at(deadline, state.changed()).await {
@@ -98,7 +99,11 @@ impl Desk {
             return self.not_leader();
         }
         let seen = state.borrow().clone();
-        sync::orders_now(&seen, from, &request).map_or(SyncAnswer::NotAdmitted, SyncAnswer::Orders)
+        let Some(mut orders) = sync::orders_now(&seen, from, &request) else {
+            return SyncAnswer::NotAdmitted;
+        };
+        images::furnish(&mut orders, &seen, &self.memory(), from);
+        SyncAnswer::Orders(orders)
     }
 
     fn not_leader(&self) -> SyncAnswer {

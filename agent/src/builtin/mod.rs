@@ -15,7 +15,10 @@ use std::{
     process::Command,
 };
 
-use api::Platform;
+use api::{
+    Platform,
+    images::{HeldImage, built_in},
+};
 use sha2::{Digest, Sha256};
 
 pub use archive::Archive;
@@ -70,16 +73,13 @@ pub struct Builtins {
     pub platform: Platform,
     /// Identifies the files: SHA-256 in hexadecimal.
     pub hash: String,
+    /// Their size together.
+    pub bytes: u64,
 }
 
 /// The name of the built-in function whose image this is: `env` for `bramble/env` and `bramble/env:latest`.
 pub fn name_of(image: &str) -> Option<&str> {
-    let name = image
-        .strip_prefix("docker.io/")
-        .unwrap_or(image)
-        .strip_prefix("bramble/")?;
-    let name = name.strip_suffix(":latest").unwrap_or(name);
-    (!name.is_empty() && !name.contains([':', '@', '/'])).then_some(name)
+    built_in(image)
 }
 
 impl Builtins {
@@ -90,12 +90,15 @@ impl Builtins {
     pub fn load(directory: &Path) -> Result<Self, BuiltinError> {
         let mut hash = Sha256::new_with_prefix([FORMAT]);
         let mut platform = None;
+        let mut size = 0;
         for path in [directory.join("fwatchdog"), directory.join("functions")] {
             let bytes = fs::read(&path).map_err(|source| BuiltinError::Missing {
                 path: path.clone(),
                 source,
             })?;
-            hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            size += length;
+            hash.update(length.to_le_bytes());
             hash.update(&bytes);
             let made_for = elf::check_static(&bytes).map_err(|source| BuiltinError::NotStatic {
                 path: path.clone(),
@@ -110,6 +113,7 @@ impl Builtins {
             table,
             platform: platform.expect("two files were read"),
             hash: hex(&hash.finalize()),
+            bytes: size,
         })
     }
 
@@ -146,6 +150,28 @@ impl Builtins {
         self.table.functions.iter().find(|function| function.name == name)
     }
 
+    /// All of them as images, for an engine that runs them as they are.
+    pub fn as_images(&self) -> Vec<HeldImage> {
+        let image = |function: &Function| {
+            let id = format!(
+                "sha256:{}",
+                hex(&Sha256::digest(format!("{}{}", self.hash, function.name)))
+            );
+            HeldImage {
+                content: id.clone(),
+                id,
+                platform: self.platform.clone(),
+                size_bytes: self.bytes,
+                created: 0,
+                names: [format!("bramble/{}:latest", function.name)].into(),
+                digests: Default::default(),
+                brought: None,
+                page_bytes: None,
+            }
+        };
+        self.table.functions.iter().map(image).collect()
+    }
+
     /// Images that there are, for sentences: `bramble/env, bramble/shasum`.
     pub fn names(&self) -> String {
         let names: Vec<_> = self
@@ -159,7 +185,7 @@ impl Builtins {
 }
 
 /// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         _ = write!(text, "{byte:02x}");
@@ -170,21 +196,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_latest_of_our_own_images_are_built_in() {
-        assert_eq!(name_of("bramble/env"), Some("env"));
-        assert_eq!(name_of("docker.io/bramble/env:latest"), Some("env"));
-        for other in [
-            "bramble/env:1.0",
-            "bramble/env@sha256:00",
-            "bramble/a/b",
-            "brambles/env",
-            "bramble/",
-        ] {
-            assert_eq!(name_of(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn missing_files_are_told_with_the_cure() {

@@ -3,12 +3,12 @@
 //! Synchronous and without a clock of its own: a started replica runs at once, and the test decides what dies.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use api::{Platform, ReplicaId};
+use api::{ReplicaId, images::HeldImage};
 use tokio::sync::Notify;
 
 use crate::{
@@ -158,11 +158,12 @@ impl Engine for SharedFakeEngine {
         Ok(())
     }
 
-    async fn images(
-        &self,
-        _: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, BTreeSet<Platform>>, EngineError> {
-        Ok(BTreeMap::new())
+    async fn images(&self) -> Result<Vec<HeldImage>, EngineError> {
+        self.reach().map(|_| Vec::new())
+    }
+
+    async fn images_changed(&self) {
+        std::future::pending().await
     }
 
     async fn has_lock_file(&self, _: ReplicaId) -> bool {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use api::{FunctionName, Generation, Memory, Platform, ReplicaId};
+use api::{FunctionName, Generation, Memory, Platform, ReplicaId, images::HeldImage};
 
 use crate::plan::Step;
 
@@ -42,14 +42,14 @@ pub trait Engine: Send + Sync + 'static {
     /// Why the step failed, in words that are shown to users.
     fn run(&self, step: &Step, progress: &Progress) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Of these images, those that are here, with their platforms.
+    /// Every image that is here and has a name, or was brought by Bramble.
     ///
     /// # Errors
     /// Where the engine cannot be reached.
-    fn images(
-        &self,
-        names: &BTreeSet<String>,
-    ) -> impl Future<Output = Result<BTreeMap<String, BTreeSet<Platform>>, EngineError>> + Send;
+    fn images(&self) -> impl Future<Output = Result<Vec<HeldImage>, EngineError>> + Send;
+
+    /// Returns when something may have changed among the images since the last call.
+    fn images_changed(&self) -> impl Future<Output = ()> + Send;
 
     /// Whether the replica has written `/tmp/.lock`, the older way of saying that it is ready.
     fn has_lock_file(&self, replica: ReplicaId) -> impl Future<Output = bool> + Send;

@@ -15,11 +15,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use api::{
     Generation, ReplicaId,
@@ -353,15 +349,6 @@ impl Replicas {
                 }) => Some((*replica, (*address, run.clone()))),
                 _ => None,
             })
-            .collect()
-    }
-
-    /// Names of the images that the orders name.
-    pub fn images(&self) -> BTreeSet<String> {
-        self.wanted
-            .iter()
-            .flat_map(|w| w.replicas.values())
-            .map(|desired| desired.spec.image.clone())
             .collect()
     }
 }

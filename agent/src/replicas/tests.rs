@@ -21,6 +21,7 @@ fn function(extra: &str) -> DesiredReplica {
     DesiredReplica {
         version: 1,
         spec: FunctionSpec::check(&written, "").unwrap(),
+        image: None,
     }
 }
 

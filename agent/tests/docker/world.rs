@@ -86,6 +86,7 @@ pub(crate) fn desired(name: &str, image: &str, extra: &str) -> DesiredReplica {
     DesiredReplica {
         version: 1,
         spec: FunctionSpec::check(&written, "").unwrap(),
+        image: None,
     }
 }
 

@@ -24,14 +24,19 @@ impl Change<'_> {
                 version: self.revision,
                 created: self.at,
                 updated: self.at,
+                image: None,
                 older: BTreeMap::new(),
+                older_images: BTreeMap::new(),
                 spec,
             },
             (Some(old), _) => {
                 let mut older = old.older.clone();
                 older.insert(old.version, Arc::clone(&old.spec));
+                let mut older_images = old.older_images.clone();
+                older_images.extend(old.image.clone().map(|image| (old.version, image)));
                 let in_use = |version: &u64| has_version(self.state, &name, *version);
                 older.retain(|version, _| in_use(version));
+                older_images.retain(|version, _| in_use(version));
                 let wanted = match spec.scale_min() {
                     Some(min) => min,
                     None => old.wanted,
@@ -41,14 +46,15 @@ impl Change<'_> {
                     version: self.revision,
                     created: old.created,
                     updated: self.at,
+                    // The name may mean a newer image by now.
+                    image: None,
                     older,
+                    older_images,
                     spec,
                 }
             }
         };
         let image = function.spec.image.clone();
-        // The name may mean a newer image by now.
-        self.state.images.remove(&image);
         let text = if self
             .state
             .functions
@@ -60,7 +66,6 @@ impl Change<'_> {
         } else {
             format!("{name} was deployed again: {image}.")
         };
-        self.forget_unused_images();
         self.record(Some(name), None, text);
         Ok(())
     }
@@ -70,7 +75,6 @@ impl Change<'_> {
             return Err(Refusal::NoSuchFunction(name.clone()));
         }
         self.state.totals.remove(name);
-        self.forget_unused_images();
         let its: Vec<_> = self.state.replicas_of(name).map(|(id, _)| id).collect();
         for id in its {
             self.drain(id);
@@ -100,13 +104,6 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn forget_unused_images(&mut self) {
-        let functions = &self.state.functions;
-        self.state
-            .images
-            .retain(|image, _| functions.values().any(|f| f.spec.image == *image));
-    }
-
     /// Drops specs of older versions that nothing runs any more.
     pub(super) fn forget_old_versions(&mut self, name: &FunctionName) {
         let Some(function) = self.state.functions.get(name) else {
@@ -116,8 +113,10 @@ impl Change<'_> {
         let unused: Vec<u64> = function.older.keys().filter(unused).copied().collect();
         if !unused.is_empty() {
             let function = self.state.functions.get_mut(name).expect("found above");
-            Arc::make_mut(function)
-                .older
+            let function = Arc::make_mut(function);
+            function.older.retain(|version, _| !unused.contains(version));
+            function
+                .older_images
                 .retain(|version, _| !unused.contains(version));
         }
     }

@@ -15,7 +15,7 @@ use api::{FunctionName, NodeId, ReplicaId, sync::Phase};
 use crate::{
     capacity,
     command::{Action, FunctionRelied, NodeRelied, Placement, Relies},
-    schedule::{self, Draft, Reason},
+    schedule::{self, Draft, Reason, Wish},
     state::{Function, NodePhase, Replica},
 };
 
@@ -75,8 +75,8 @@ impl<'a, 'd> Rollout<'a, 'd> {
                 continue;
             };
             let misplaced = || {
-                let spec = function.spec_of(replica.version);
-                let unfit = spec.is_none_or(|spec| schedule::unfit(state, node, spec).is_some());
+                let wish = Wish::of_version(function, replica.version);
+                let unfit = wish.is_none_or(|wish| schedule::unfit(node, wish).is_some());
                 replica.phase == Phase::Failing && unfit
             };
             if node.phase == NodePhase::Down {
@@ -124,7 +124,7 @@ impl<'a, 'd> Rollout<'a, 'd> {
             *counts.entry(replica.node).or_default() += 1;
         }
         for _ in 0..missing.min(allowed) {
-            match self.draft.schedule(spec, &counts) {
+            match self.draft.schedule(Wish::of(self.function), &counts) {
                 Ok(node) => {
                     *counts.entry(node).or_default() += 1;
                     self.draft.add(node, capacity::request(spec));
@@ -169,8 +169,10 @@ impl<'a, 'd> Rollout<'a, 'd> {
         let state = self.draft.state;
         let node = state.node(node_id)?;
         let spec = &self.function.spec;
+        let wish = Wish::of(self.function);
         if schedule::closed(node)
-            .or_else(|| schedule::unfit(state, node, spec))
+            .or_else(|| schedule::unfit(node, wish))
+            .or_else(|| schedule::not_found(wish))
             .is_some()
         {
             return None;

@@ -252,11 +252,20 @@ fn a_replica_that_fails_where_it_can_never_run_goes_elsewhere() {
     let world = bramble().node_with(1, 4000, |facts| {
         facts.platforms = vec!["linux/arm/v7".parse().unwrap()]
     });
-    let world = world.node(2, 100).deployed(image).planned();
+    let both = ["linux/arm64", "linux/arm/v7"];
+    let world = world
+        .node(2, 100)
+        .deployed(image)
+        .image_found("figlet", &both)
+        .planned();
     assert_eq!(world.spread("figlet"), [(1, 1)]);
-    let world = world.reported(Phase::Failing).does(Action::PutImageFacts {
-        image: "figlet:arm64".to_owned(),
-        platforms: ["linux/arm64".parse().unwrap()].into(),
+    // The node's platforms are not what they were: somebody moved the card.
+    let world = world.reported(Phase::Failing).does(Action::UpdateFacts {
+        id: pi(1),
+        facts: Box::new(api::NodeFacts {
+            platforms: vec!["linux/arm/v6".parse().unwrap()],
+            ..facts(1, 4000)
+        }),
     });
     assert_eq!(world.settled().spread("figlet"), [(2, 1)]);
 }

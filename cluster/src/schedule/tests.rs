@@ -15,8 +15,13 @@ fn schedule(world: &World, text: &str) -> Result<NodeId, BTreeMap<NodeId, String
             .map(|(node, reason)| (node, reason.to_string()))
             .collect()
     };
+    let function = world.state.function(&spec.name);
+    let wish = Wish {
+        spec: &spec,
+        image: function.and_then(|function| function.image.as_deref()),
+    };
     Draft::new(&world.state)
-        .schedule(&spec, &counts)
+        .schedule(wish, &counts)
         .map_err(sentences)
 }
 
@@ -98,29 +103,48 @@ fn an_image_for_another_architecture_is_refused_in_words() {
             facts.name = format!("pi-2b-{}", pi(number).tail());
         }
     };
+    let figlet = r#"figlet,"image":"ghcr.io/openfaas/figlet:latest""#;
     let world = bramble()
         .node_with(1, 924, only_32(1))
-        .does(crate::Action::PutImageFacts {
-            image: "ghcr.io/openfaas/figlet:latest".to_owned(),
-            platforms: ["linux/arm64".parse().unwrap(), "linux/amd64".parse().unwrap()].into(),
-        });
+        .deployed(figlet)
+        .image_found("figlet", &["linux/amd64", "linux/arm64"]);
     assert_eq!(
-        refusal(&world, r#"figlet,"image":"ghcr.io/openfaas/figlet:latest""#),
-        "is 32-bit (linux/arm/v7); the image is made for linux/amd64, linux/arm64"
+        refusal(&world, figlet),
+        "this image has no linux/arm/v7, which this 32-bit node needs; it is made for linux/amd64, linux/arm64"
     );
-    assert_eq!(
-        schedule(&world, r#"other,"image":"nobody/looked:yet""#),
-        Ok(pi(1))
+}
+
+#[test]
+fn nothing_is_placed_before_its_image_is_found() {
+    let figlet = r#"figlet,"image":"figlet:latest""#;
+    let world = bramble().nodes(1).deployed(figlet);
+    assert_eq!(refusal(&world, figlet), "waits until the image is found");
+    let world = world.image_missing("figlet", "nobody has it");
+    assert_eq!(refusal(&world, figlet), "nobody has it");
+    let world = world.image_found("figlet", &["linux/arm64"]);
+    assert_eq!(schedule(&world, figlet), Ok(pi(1)));
+}
+
+#[test]
+fn a_program_for_small_memory_pages_is_not_placed_on_large_ones() {
+    let figlet = r#"figlet,"image":"figlet:latest""#;
+    let world = bramble()
+        .node_with(1, 924, |facts| facts.page_bytes = 16_384)
+        .deployed(figlet)
+        .image_found_with("figlet", &["linux/arm64"], |variant| {
+            variant.page_bytes = Some(4096)
+        });
+    assert!(
+        refusal(&world, figlet)
+            .starts_with("its memory pages have 16 KiB, and the image's program is linked for 4 KiB"),
+        "{}",
+        refusal(&world, figlet)
     );
 }
 
 #[test]
 fn built_in_images_are_made_for_every_node() {
-    let world = bramble().node(1, 700).does(crate::Action::PutImageFacts {
-        image: "bramble/env:latest".to_owned(),
-        platforms: ["linux/amd64".parse().unwrap()].into(),
-    });
-    assert_eq!(schedule(&world, "env"), Ok(pi(1)));
+    assert_eq!(schedule(&bramble().node(1, 700), "env"), Ok(pi(1)));
 }
 
 #[test]

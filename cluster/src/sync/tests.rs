@@ -162,40 +162,6 @@ fn restarts_and_late_messages_of_ended_processes_are_counted_once() {
 }
 
 #[test]
-fn an_image_that_its_node_cannot_run_is_made_for_nothing_else() {
-    let world = bramble().nodes(1).deployed(r#"figlet,"image":"figlet:latest""#);
-    let mut request = report(&world.state, 1);
-    let amd64 = BTreeSet::from(["linux/amd64".parse().unwrap()]);
-    request.images = BTreeMap::from([
-        ("figlet:latest".to_owned(), amd64.clone()),
-        ("other".to_owned(), amd64.clone()),
-    ]);
-    let news = one(hears(&world, 1, &request));
-    let world = world.does(news);
-    assert_eq!(world.state.image_platforms("figlet:latest"), Some(&amd64));
-    assert_eq!(
-        hears(&world, 1, &request),
-        Ok(vec![]),
-        "written once, and only if a function uses it"
-    );
-    let world = world.deployed(r#"figlet,"image":"figlet:latest""#);
-    assert_eq!(
-        world.state.image_platforms("figlet:latest"),
-        None,
-        "a deployment may mean a newer image"
-    );
-}
-
-#[test]
-fn what_suits_one_node_says_nothing_of_what_else_an_image_is_made_for() {
-    let world = bramble().nodes(1).deployed(r#"figlet,"image":"figlet:latest""#);
-    let mut request = report(&world.state, 1);
-    let arm64 = BTreeSet::from(["linux/arm64".parse().unwrap()]);
-    request.images = BTreeMap::from([("figlet:latest".to_owned(), arm64)]);
-    assert_eq!(hears(&world, 1, &request), Ok(vec![]));
-}
-
-#[test]
 fn waiting_invocations_are_added_up_over_nodes_that_are_up() {
     let mut world = bramble().nodes(2).deployed("env");
     let mut memory = LeaderMemory::new(&world.state, moment(0));

@@ -59,7 +59,7 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoSuchFunction(_) | Refusal::NoSuchNode(_) => StatusCode::NOT_FOUND,
+            Refusal::NoSuchFunction(_) | Refusal::NoSuchNode(_) | Refusal::NoSuchImage(_) => StatusCode::NOT_FOUND,
             Refusal::AlreadyExists(_)
             | Refusal::AlreadyFounded
             | Refusal::Stale(Stale::Function(_) | Stale::Node(_) | Stale::Room(_) | Stale::Unfounded) => {

@@ -177,7 +177,7 @@ impl Node {
             routes: agent.routed.then_some(agent.routes.revision),
             replicas: agent.replicas.report(Duration::from_millis(now)),
             counters: agent.counters(),
-            images: BTreeMap::new(),
+            holdings: api::images::Holdings::default(),
         };
         Some((agent.requests, Box::new(request)))
     }

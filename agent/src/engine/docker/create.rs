@@ -137,6 +137,7 @@ mod tests {
         let desired = DesiredReplica {
             version: 2,
             spec: FunctionSpec::check(&written, "").unwrap(),
+            image: None,
         };
         let labels = Labels::new(ReplicaId(7), &desired, Generation { epoch: 1, number: 4 });
         let can = Capabilities {

@@ -15,13 +15,36 @@ const AFTERTHOUGHTS: [Duration; 2] = [Duration::from_millis(300), Duration::from
 
 /// Listens until it is dropped, or until Docker ends.
 #[derive(Debug)]
-pub(super) struct Listener(JoinHandle<()>);
+pub(super) struct Listener([JoinHandle<()>; 2]);
 
 impl Listener {
-    /// Wakes `changed` when something happens to a container of `node`, and once when Docker ends.
-    pub(super) fn new(docker: Docker, node: NodeId, changed: Arc<Notify>) -> Self {
-        Self(tokio::spawn(async move {
-            let text = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+    /// Wakes `changed` when something happens to a container of `node`, and once when Docker ends; wakes
+    /// `images_changed` when images come, go or change their names.
+    pub(super) fn new(
+        docker: Docker,
+        node: NodeId,
+        changed: Arc<Notify>,
+        images_changed: Arc<Notify>,
+    ) -> Self {
+        let text = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+        let listens_to_images = {
+            let filters = HashMap::from([
+                ("type".to_owned(), text(&["image"])),
+                (
+                    "event".to_owned(),
+                    text(&["pull", "load", "import", "tag", "untag", "delete", "prune"]),
+                ),
+            ]);
+            let docker = docker.clone();
+            tokio::spawn(async move {
+                let options = EventsOptionsBuilder::default().filters(&filters).build();
+                let mut events = docker.events(Some(options));
+                while let Some(Ok(_)) = events.next().await {
+                    images_changed.notify_one();
+                }
+            })
+        };
+        let listens = tokio::spawn(async move {
             let filters = HashMap::from([
                 ("type".to_owned(), text(&["container"])),
                 (
@@ -35,7 +58,8 @@ impl Listener {
                 .events(Some(options))
                 .take_while(|event| std::future::ready(event.is_ok()));
             wake(std::pin::pin!(events), &changed).await;
-        }))
+        });
+        Self([listens, listens_to_images])
     }
 }
 
@@ -58,7 +82,7 @@ async fn wake(mut events: impl Stream + Unpin, changed: &Notify) {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 

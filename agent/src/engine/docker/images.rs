@@ -1,13 +1,14 @@
 //! Images: those that are here, those that are fetched, and those that are made on the spot.
 
+pub(super) mod held;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use api::Platform;
 use bollard::{
     Docker, body_full,
     models::{CreateImageInfo, ImageInspect},
@@ -167,14 +168,6 @@ pub(super) async fn inspect(docker: &Docker, image: &str) -> Result<Option<Image
     }
 }
 
-/// What an image is made for.
-pub(super) fn platform(image: &ImageInspect) -> Option<Platform> {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (os, architecture) = (text(&image.os), text(&image.architecture));
-    (!os.is_empty() && !architecture.is_empty())
-        .then(|| Platform::new(&os, &architecture, &text(&image.variant)))
-}
-
 async fn pull(docker: &Docker, image: &str, platform: &str, progress: &Progress) -> Result<(), EngineError> {
     progress("fetching image".to_owned());
     info!(image, "fetching");
@@ -226,20 +219,6 @@ impl Meter {
             percent
         })
     }
-}
-
-/// Of these images those that are here, with their platforms.
-pub(super) async fn held(
-    docker: &Docker,
-    names: impl Iterator<Item = &String>,
-) -> Result<BTreeMap<String, BTreeSet<Platform>>, EngineError> {
-    let mut held = BTreeMap::new();
-    for name in names {
-        if let Some(platform) = inspect(docker, name).await?.as_ref().and_then(platform) {
-            held.insert(name.clone(), [platform].into());
-        }
-    }
-    Ok(held)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use api::{Generation, NodeId, Platform, ReplicaId, sync::DesiredReplica};
+use api::{Generation, NodeId, Platform, ReplicaId, images::HeldImage, sync::DesiredReplica};
 use bollard::{
     Docker,
     errors::Error,
@@ -44,7 +44,7 @@ pub use client::connect;
 use client::{forgive, is_gone, start_failed, status, unreachable};
 use create::Capabilities;
 use ending::Endings;
-use images::Images;
+use images::{Images, held::Shelf};
 use labels::Labels;
 
 /// The label by which a node knows its containers and networks; its value is the node's id.
@@ -78,6 +78,8 @@ pub struct DockerEngine {
     endings: Endings,
     starting: Semaphore,
     changed: Arc<Notify>,
+    shelf: Shelf,
+    images_changed: Arc<Notify>,
 }
 
 /// An open connection, and what was found out at its beginning.
@@ -100,6 +102,8 @@ impl DockerEngine {
             endings: Endings::default(),
             starting: Semaphore::new(STARTS_AT_ONCE),
             changed: Arc::default(),
+            shelf: Shelf::default(),
+            images_changed: Arc::default(),
         }
     }
 
@@ -357,7 +361,12 @@ impl Engine for DockerEngine {
         let gateway = network::ensure(&docker, self.config.node, &self.config.bramble)
             .await
             .map_err(|error| self.failed("make this node's network", error))?;
-        let events = events::Listener::new(docker.clone(), self.config.node, self.changed.clone());
+        let events = events::Listener::new(
+            docker.clone(),
+            self.config.node,
+            self.changed.clone(),
+            self.images_changed.clone(),
+        );
         *self.open.lock().expect("no panic while held") = Some(Open {
             docker,
             can: Arc::new(can),
@@ -396,11 +405,14 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn images(
-        &self,
-        names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, BTreeSet<Platform>>, EngineError> {
-        images::held(&self.opened()?.docker, names.iter()).await
+    async fn images(&self) -> Result<Vec<HeldImage>, EngineError> {
+        let docker = self.opened()?.docker;
+        let held = self.shelf.list(&docker).await;
+        held.map_err(|error| self.failed("list the images", error))
+    }
+
+    async fn images_changed(&self) {
+        self.images_changed.notified().await;
     }
 
     async fn has_lock_file(&self, replica: ReplicaId) -> bool {

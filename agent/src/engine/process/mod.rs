@@ -12,7 +12,7 @@ mod files;
 pub mod sandbox;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ffi::OsString,
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use api::{FunctionSpec, Generation, Memory, Platform, ReplicaId, sync::DesiredReplica};
+use api::{FunctionSpec, Generation, Memory, ReplicaId, images::HeldImage, sync::DesiredReplica};
 use rustix::process::Signal;
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -379,17 +379,12 @@ impl Engine for ProcessEngine {
         Ok(())
     }
 
-    async fn images(
-        &self,
-        names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, BTreeSet<Platform>>, EngineError> {
-        let builtins = self.opened()?.builtins;
-        let is_here =
-            |image: &&String| builtin::name_of(image).is_some_and(|name| builtins.function(name).is_some());
-        let here = names.iter().filter(is_here);
-        Ok(here
-            .map(|image| (image.clone(), [builtins.platform.clone()].into()))
-            .collect())
+    async fn images(&self) -> Result<Vec<HeldImage>, EngineError> {
+        Ok(self.opened()?.builtins.as_images())
+    }
+
+    async fn images_changed(&self) {
+        std::future::pending().await
     }
 
     async fn has_lock_file(&self, replica: ReplicaId) -> bool {
