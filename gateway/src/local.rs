@@ -37,8 +37,15 @@ const IDLE_LIMIT: Duration = Duration::from_secs(10);
 /// after 2 s (gunicorn) or 5 s (Node.js), and one that closes just now may or may not have taken the call.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Unused connections kept per replica; each costs this node some 12 kB and its replica as much.
-const IDLE_MOST: usize = 64;
+/// Unused connections kept per replica in any case; each costs this node some 12 kB and its replica as much.
+const IDLE_FEW: usize = 64;
+
+/// More are kept for so long. Calls that begin together tend to end together: were connections closed as soon as there
+/// are many, each wave of calls would make them anew.
+const IDLE_MANY: Duration = Duration::from_secs(2);
+
+/// Never more than this.
+const IDLE_MOST: usize = 1024;
 
 /// Time to connect to a replica on this very node.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -247,11 +254,20 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 /// Closes connections that grew old, until there are none.
 async fn sweep(local: Weak<Local>) {
     loop {
-        sleep(IDLE_LIMIT / 2).await;
+        sleep(IDLE_MANY).await;
         let Some(local) = local.upgrade() else { return };
         let mut idle = local.idle.lock().expect("no panic while held");
-        idle.retain_mut(|link| link.last_used.elapsed() < IDLE_LIMIT && link.is_free());
+        // The one that was used last is taken first, so the oldest come first here.
+        let many = idle.len().saturating_sub(IDLE_FEW);
+        let mut number = 0;
+        idle.retain_mut(|link| {
+            number += 1;
+            let limit = if number <= many { IDLE_MANY } else { IDLE_LIMIT };
+            link.last_used.elapsed() < limit && link.is_free()
+        });
         if idle.is_empty() {
+            // The memory of the last rush goes back as well.
+            *idle = Vec::new();
             local.sweeping.store(false, Ordering::Release);
             return;
         }

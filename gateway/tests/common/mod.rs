@@ -245,6 +245,8 @@ pub(crate) struct Replica {
     pub(crate) address: SocketAddr,
     pub(crate) calls: Arc<AtomicU32>,
     pub(crate) connections: Arc<AtomicU32>,
+    /// Connections that have not ended.
+    pub(crate) open: Arc<AtomicU32>,
     /// Calls under way.
     pub(crate) busy: Arc<AtomicU32>,
     /// Bytes of answers that were cut off before their end.
@@ -258,6 +260,7 @@ impl Drop for Replica {
     }
 }
 
+/// Counts one less when it goes.
 struct Busy(Arc<AtomicU32>);
 
 impl Drop for Busy {
@@ -277,12 +280,14 @@ impl Replica {
             address: listener.local_addr().unwrap(),
             calls: Arc::default(),
             connections: Arc::default(),
+            open: Arc::default(),
             busy: Arc::default(),
             sent: Arc::default(),
             stop: CancellationToken::new(),
         };
         let (calls, busy, sent) = (replica.calls.clone(), replica.busy.clone(), replica.sent.clone());
         let (stop, connections) = (replica.stop.clone(), replica.connections.clone());
+        let open = replica.open.clone();
         tokio::spawn(async move {
             loop {
                 let (socket, _) = tokio::select! {
@@ -290,6 +295,8 @@ impl Replica {
                     () = stop.cancelled() => return,
                 };
                 connections.fetch_add(1, Ordering::SeqCst);
+                open.fetch_add(1, Ordering::SeqCst);
+                let ends = Busy(open.clone());
                 let (calls, busy, sent, stop) = (calls.clone(), busy.clone(), sent.clone(), stop.clone());
                 let service = service_fn(move |request| {
                     calls.fetch_add(1, Ordering::SeqCst);
@@ -301,6 +308,7 @@ impl Replica {
                     }
                 });
                 tokio::spawn(async move {
+                    let _ends = ends;
                     let connection = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(socket), service)
                         .with_upgrades();
