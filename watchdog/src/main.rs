@@ -32,6 +32,7 @@ mod lock;
 mod log;
 mod metrics;
 mod mode;
+mod names;
 mod server;
 mod service;
 mod upload;

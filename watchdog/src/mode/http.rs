@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::pool::{Lease, Outgoing, Pool};
 use super::{DURATION, INTERNAL, duration_value, failure};
@@ -135,7 +135,7 @@ enum Failure {
 
 impl Http {
     pub(crate) fn new(config: &Config, upstream: Upstream, buffer_requests: bool) -> Self {
-        let pool = Rc::new(Pool::new(upstream.addresses.clone()));
+        let pool = Rc::new(Pool::new(upstream.host.clone(), upstream.port));
         Self {
             upstream,
             pool,
@@ -147,9 +147,15 @@ impl Http {
     /// Returns when the server accepts connections, or after [`START_PATIENCE`].
     pub(crate) async fn started(&self) {
         let patience = Instant::now() + START_PATIENCE;
-        while !self.pool.is_listening().await {
+        loop {
+            let left = patience.saturating_duration_since(Instant::now());
+            let why = match timeout(left, self.pool.is_listening()).await {
+                Ok(Ok(())) => return,
+                Ok(Err(why)) => why,
+                Err(_) => io::ErrorKind::TimedOut.into(),
+            };
             if Instant::now() >= patience {
-                log!("The function does not listen at {} yet", self.authority());
+                log!("The function does not listen at {} yet: {why}", self.authority());
                 return;
             }
             sleep(START_POLL).await;
@@ -361,6 +367,7 @@ async fn tunnel(client: OnUpgrade, server: OnUpgrade, permit: Permit) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Host;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -408,11 +415,12 @@ mod tests {
     fn a_caller_can_shorten_the_limit_but_not_lengthen_it() {
         let http = |exec_timeout| Http {
             upstream: Upstream {
-                addresses: Vec::new(),
+                host: Host::Addresses(Vec::new()),
+                port: 0,
                 authority: HeaderValue::from_static("x"),
                 base_path: String::new(),
             },
-            pool: Rc::new(Pool::new(Vec::new())),
+            pool: Rc::new(Pool::new(Host::Addresses(Vec::new()), 0)),
             exec_timeout,
             buffer_requests: false,
         };

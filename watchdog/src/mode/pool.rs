@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
+use crate::config::Host;
+use crate::names::Names;
 use crate::upload::Upload;
 
 /// A request's body as sent to the server: passed on as it comes, or collected first.
@@ -25,11 +27,19 @@ pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
 /// a request sent into a connection that the server is just closing is lost.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Most idle connections kept; a burst beyond this pays for connecting, which costs little on loopback.
-const MOST_IDLE: usize = 64;
+/// Most idle connections kept. Many, because calls that begin together end together, and each wave of them would make the
+/// connections anew; for a second only.
+const MOST_IDLE: usize = 512;
+
+/// How long a name's addresses are used again: a starting server is looked for every few milliseconds, and a burst makes
+/// many connections at once.
+const NAME_LIFE: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
-    addresses: Vec<SocketAddr>,
+    host: Host,
+    port: u16,
+    names: Names,
+    looked_up: RefCell<Option<(Instant, Vec<IpAddr>)>>,
     idle: RefCell<Vec<Idle>>,
     /// Whether a sweeper is about. One is enough, however often the pool runs empty meanwhile.
     swept: Cell<bool>,
@@ -68,9 +78,12 @@ impl Lease {
 }
 
 impl Pool {
-    pub(super) fn new(addresses: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(host: Host, port: u16) -> Self {
         Self {
-            addresses,
+            host,
+            port,
+            names: Names::of_system(),
+            looked_up: RefCell::default(),
             idle: RefCell::default(),
             swept: Cell::default(),
         }
@@ -89,9 +102,9 @@ impl Pool {
     /// A new connection. `upgradable` ones can turn into a tunnel.
     ///
     /// # Errors
-    /// When the server does not listen.
+    /// When the server does not listen, or its name is not known.
     pub(super) async fn connect(&self, upgradable: bool) -> io::Result<SendRequest<Outgoing>> {
-        let stream = TcpStream::connect(self.addresses.as_slice()).await?;
+        let stream = self.reach().await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -105,9 +118,37 @@ impl Pool {
         Ok(sender)
     }
 
-    /// Whether the server accepts connections.
-    pub(super) async fn is_listening(&self) -> bool {
-        TcpStream::connect(self.addresses.as_slice()).await.is_ok()
+    /// Whether the server accepts connections, and if not, why.
+    pub(super) async fn is_listening(&self) -> io::Result<()> {
+        self.reach().await.map(drop)
+    }
+
+    async fn reach(&self) -> io::Result<TcpStream> {
+        match &self.host {
+            Host::Addresses(hosts) => TcpStream::connect(self.at(hosts).as_slice()).await,
+            Host::Name(name) => {
+                let hosts = self.look_up(name).await?;
+                TcpStream::connect(self.at(&hosts).as_slice()).await
+            }
+        }
+    }
+
+    fn at(&self, hosts: &[IpAddr]) -> Vec<SocketAddr> {
+        hosts
+            .iter()
+            .map(|host| SocketAddr::new(*host, self.port))
+            .collect()
+    }
+
+    async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        if let Some((when, hosts)) = &*self.looked_up.borrow()
+            && when.elapsed() < NAME_LIFE
+        {
+            return Ok(hosts.clone());
+        }
+        let hosts = self.names.addresses(name).await?;
+        *self.looked_up.borrow_mut() = Some((Instant::now(), hosts.clone()));
+        Ok(hosts)
     }
 }
 
