@@ -14,7 +14,8 @@ use std::{
 use api::NodeId;
 use bytes::Bytes;
 use controller::raft::{
-    BoxFuture, CallError, Leadership, Peers, ProposeError, RaftHandle, Timings, call, log::sim::SimDisk,
+    BoxFuture, CallError, Leadership, MembersError, Peers, ProposeError, RaftHandle, Timings, call,
+    log::sim::SimDisk,
 };
 use futures_util::future::join_all;
 use raft_support::{Numbers, tell};
@@ -64,6 +65,11 @@ struct Bramble {
 
 impl Bramble {
     async fn of_three() -> Self {
+        Self::founded_by(&IDS).await
+    }
+
+    /// Three controllers run; `first` are the first members.
+    async fn founded_by(first: &[NodeId]) -> Self {
         let disks = IDS.map(|id| (id, SimDisk::new())).into();
         let bramble = Self {
             lan: Arc::default(),
@@ -72,8 +78,27 @@ impl Bramble {
         for id in IDS {
             bramble.start(id).await;
         }
-        bramble.at(IDS[0]).initialize(IDS).await.unwrap();
         bramble
+            .at(IDS[0])
+            .initialize(first.iter().copied())
+            .await
+            .unwrap();
+        bramble
+    }
+
+    /// Lets `member` learn from the leader, and waits until it has caught up.
+    async fn learn(&self, leader: NodeId, member: NodeId) {
+        let raft = self.at(leader);
+        raft.add_learner(member).await.unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while !raft.members().caught_up.contains(&member) {
+            assert!(
+                Instant::now() < until,
+                "{member} never caught up: {:?}",
+                raft.members()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn start(&self, id: NodeId) {
@@ -386,5 +411,94 @@ async fn calls_that_are_not_understood_are_refused_in_words() {
     assert!(
         matches!(newer, CallError::Unreadable { rpc: "vote", .. }),
         "{newer}"
+    );
+}
+
+#[tokio::test]
+async fn one_becomes_three_and_then_outlives_the_first() {
+    let bramble = Bramble::founded_by(&IDS[..1]).await;
+    let first = bramble.leader_seen_by(IDS[0]).await;
+    for number in 0..100 {
+        bramble.at(first).propose(tell(number)).await.unwrap();
+    }
+    bramble.learn(first, IDS[1]).await;
+    bramble.learn(first, IDS[2]).await;
+    assert_eq!(
+        bramble.at(first).members().learners,
+        IDS[1..].iter().copied().collect()
+    );
+    bramble.at(first).set_voters(IDS.into()).await.unwrap();
+    let members = bramble.at(first).members();
+    assert_eq!((members.voters, members.learners), (IDS.into(), BTreeSet::new()));
+
+    bramble.unplug(first);
+    let until = Instant::now() + Duration::from_secs(10);
+    while !IDS[1..]
+        .iter()
+        .any(|id| bramble.at(*id).leadership().borrow().is_me)
+    {
+        assert!(Instant::now() < until, "no new leader");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bramble.at(IDS[1]).propose(tell(100)).await.unwrap();
+    assert_eq!(bramble.applied(IDS[2], 101).await.told.len(), 101);
+}
+
+#[tokio::test]
+async fn a_voter_that_left_is_not_asked_any_more() {
+    let bramble = Bramble::of_three().await;
+    let (leader, [leaves, stays]) = bramble.leader_and_followers().await;
+    bramble.stop(leaves).await;
+    bramble
+        .at(leader)
+        .set_voters([leader, stays].into())
+        .await
+        .unwrap();
+    let members = bramble.at(leader).members();
+    assert_eq!(
+        (members.voters, members.learners),
+        ([leader, stays].into(), BTreeSet::new())
+    );
+    bramble.at(stays).propose(tell(1)).await.unwrap();
+
+    // Two are left, and both are needed.
+    bramble.unplug(stays);
+    let alone = tokio::time::timeout(Duration::from_secs(2), bramble.at(leader).propose(tell(2))).await;
+    assert!(!matches!(alone, Ok(Ok(_))), "{alone:?}");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_to_leave_hands_over_first_and_leaves() {
+    let bramble = Bramble::of_three().await;
+    let (leader, [heir, other]) = bramble.leader_and_followers().await;
+    bramble.at(leader).propose(tell(1)).await.unwrap();
+    bramble.applied(heir, 1).await;
+    bramble.at(leader).transfer_leadership(heir).await.unwrap();
+    let mut leadership = bramble.at(heir).leadership();
+    leadership.wait_for(|now| now.is_me).await.unwrap();
+    bramble.at(heir).propose(tell(2)).await.unwrap();
+    bramble.at(heir).set_voters([heir, other].into()).await.unwrap();
+    bramble.stop(leader).await;
+    bramble.at(other).propose(tell(3)).await.unwrap();
+    assert_eq!(bramble.at(heir).members().voters, [heir, other].into());
+}
+
+#[tokio::test]
+async fn only_the_leader_changes_members_and_only_to_something_that_can_be() {
+    let bramble = Bramble::of_three().await;
+    let (leader, [follower, _]) = bramble.leader_and_followers().await;
+    bramble.at(leader).propose(tell(1)).await.unwrap();
+    let refused = bramble.at(follower).set_voters(IDS.into()).await;
+    assert!(matches!(refused, Err(MembersError::NotLeader)), "{refused:?}");
+    let refused = bramble.at(leader).set_voters(BTreeSet::new()).await;
+    assert!(
+        matches!(refused, Err(MembersError::Refused { .. })),
+        "{refused:?}"
+    );
+    let stranger = NodeId::from_number(99);
+    let refused = bramble.at(leader).set_voters([leader, stranger].into()).await;
+    assert!(
+        matches!(refused, Err(MembersError::Refused { .. })),
+        "{refused:?}"
     );
 }

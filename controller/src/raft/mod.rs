@@ -21,7 +21,8 @@ pub mod network;
 mod types;
 
 pub use handle::{
-    CallError, InitializeError, Leadership, OpenError, ProposeError, RaftConfig, RaftHandle, Timings,
+    CallError, InitializeError, Leadership, Members, MembersError, OpenError, ProposeError, RaftConfig,
+    RaftHandle, Timings,
 };
 pub use network::{BoxFuture, Peers, call};
 pub use types::{Answer, Enveloped, Machine, Member, MemberId, Types};

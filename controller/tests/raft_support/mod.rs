@@ -205,7 +205,7 @@ pub(crate) fn size_of(dir: &Path) -> u64 {
         .unwrap()
         .map(|entry| match entry.unwrap().metadata() {
             Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => panic!("{error}"),
         })
         .sum()

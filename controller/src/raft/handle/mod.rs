@@ -7,6 +7,7 @@ mod answering;
 mod attendant;
 mod config;
 mod error;
+mod members;
 mod proposing;
 
 use std::{collections::BTreeMap, fmt, fs::File, io, path::Path, sync::Arc};
@@ -18,6 +19,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 pub use attendant::Leadership;
 pub use config::{RaftConfig, Timings};
 pub use error::{CallError, InitializeError, OpenError, ProposeError};
+pub use members::{Members, MembersError};
 
 use super::{
     log::{Disk, LogNews, LogStore, RealDisk, StoreError},
