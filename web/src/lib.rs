@@ -1,44 +1,36 @@
 //! The portal: what people see at `/ui/`.
 //!
-//! Here: the pages (askama), their static files and small ES modules; signing in and out. The pages show what the
-//! management API says, as every other client sees it.
+//! Here: the pages (askama) and what browsers may do on them ([`mod@policy`]), signing in and out ([`mod@session`]), the
+//! static files ([`mod@assets`]) with their ES modules. Pages are empty frames: their modules fill them with what the
+//! management API says, as every other client sees it, live by its one stream of events.
 //!
 //! May touch: the controller's [`Auth`]. Not here: what the API answers (`controller::http`).
 
 mod assets;
 mod pages;
+mod policy;
+mod session;
 
 use axum::{
     Router,
-    middleware::map_response,
-    response::Response,
+    middleware::from_fn,
     routing::{get, post},
 };
 use controller::Auth;
-use http::{HeaderValue, header};
-
-/// What browsers may do on the portal's pages: nothing that is not served by the portal itself, and no frames.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The portal's routes, below `/ui/`.
 pub fn router(auth: Auth) -> Router {
     Router::new()
         .route("/ui/", get(pages::overview))
-        .route("/ui/sign-in", post(pages::sign_in))
-        .route("/ui/sign-out", post(pages::sign_out))
-        .route("/ui/static/{file}", get(assets::serve))
-        .layer(map_response(guard_page))
+        .route("/ui/functions", get(pages::functions))
+        .route("/ui/functions/{namespace}/{name}", get(pages::function))
+        .route("/ui/store", get(pages::store))
+        .route("/ui/deploy", get(pages::deploy))
+        .route("/ui/images", get(pages::images))
+        .route("/ui/activity", get(pages::activity))
+        .route("/ui/sign-in", get(session::sign_in_page).post(session::sign_in))
+        .route("/ui/sign-out", post(session::sign_out))
+        .layer(from_fn(policy::guard))
+        .route("/ui/static/{version}/{*file}", get(assets::serve))
         .with_state(auth)
-}
-
-async fn guard_page(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }

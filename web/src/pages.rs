@@ -1,100 +1,155 @@
-//! The pages, and signing in and out.
+//! The pages for who is signed in: each a frame with its module, and the sign-in page for everybody else.
+
+use std::convert::Infallible;
 
 use askama::Template;
 use axum::{
-    Form,
-    extract::State,
-    response::{Html, IntoResponse, Redirect, Response},
+    extract::{FromRequestParts, Path},
+    response::{Html, IntoResponse, Response},
 };
-use controller::{Auth, AuthError, SESSION_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
+use controller::Auth;
+use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct SignInPage {
-    problem: Option<String>,
+use crate::{assets::VERSION, policy::Nonce, session};
+
+/// What every page has.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Lets its scripts and styles run.
+    pub(crate) nonce: String,
+    /// Who looks; empty on the sign-in page.
+    pub(crate) user: String,
+    /// The entry of the navigation that the page belongs to.
+    pub(crate) here: &'static str,
+    /// The module that fills the page, of `static/pages/`.
+    pub(crate) module: &'static str,
 }
 
-#[derive(Template)]
-#[template(path = "overview.html")]
-struct OverviewPage {
-    user: String,
-    origin: String,
+impl Frame {
+    /// Where the static files are.
+    pub(crate) fn files(&self) -> String {
+        format!("/ui/static/{VERSION}")
+    }
 }
 
-/// What the sign-in form sends.
-#[derive(Deserialize)]
-pub(crate) struct SignInForm {
-    user: String,
-    password: String,
+/// Somebody who asks for a page.
+pub(crate) struct Visit {
+    auth: Auth,
+    nonce: String,
+    headers: HeaderMap,
+    /// The page that was asked for, to come back to after signing in.
+    to: String,
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Response {
-    match template.render() {
+impl FromRequestParts<Auth> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Infallible> {
+        let nonce = parts.extensions.get::<Nonce>();
+        Ok(Self {
+            auth: auth.clone(),
+            nonce: nonce.map(|nonce| nonce.0.clone()).unwrap_or_default(),
+            headers: parts.headers.clone(),
+            to: parts
+                .uri
+                .path_and_query()
+                .map_or("/ui/", |path| path.as_str())
+                .to_owned(),
+        })
+    }
+}
+
+impl Visit {
+    /// The page that `make` makes, for who is signed in; the sign-in page, which leads here, for everybody else.
+    async fn show<T: Template>(
+        self,
+        here: &'static str,
+        module: &'static str,
+        make: impl FnOnce(Frame) -> T,
+    ) -> Response {
+        match self.auth.identify(&Method::GET, &self.headers).await {
+            Ok(signed_in) => {
+                let frame = Frame {
+                    nonce: self.nonce,
+                    user: signed_in.user,
+                    here,
+                    module,
+                };
+                render(StatusCode::OK, &make(frame))
+            }
+            // A program that came without a session learns by the status that it is not signed in.
+            Err(_) if controller::is_browser(&self.headers) => {
+                session::ask(StatusCode::OK, self.nonce, &self.to, None)
+            }
+            Err(_) => session::ask(StatusCode::UNAUTHORIZED, self.nonce, &self.to, None),
+        }
+    }
+}
+
+/// Answers with a page that no cache keeps.
+pub(crate) fn render(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
         Ok(text) => (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-fn sign_in_page(status: StatusCode, problem: Option<String>) -> Response {
-    page(status, &SignInPage { problem })
-}
-
-/// The overview for who is signed in, the sign-in page for everybody else.
-pub(crate) async fn overview(State(auth): State<Auth>, headers: HeaderMap) -> Response {
-    match auth.identify(&Method::GET, &headers).await {
-        Ok(signed_in) => {
-            let host = headers
-                .get(header::HOST)
-                .and_then(|host| host.to_str().ok())
-                .unwrap_or("bramble.local");
-            page(
-                StatusCode::OK,
-                &OverviewPage {
-                    user: signed_in.user,
-                    origin: format!("http://{host}"),
-                },
-            )
+/// The page of the template `$file`, at the entry `$here` of the navigation.
+macro_rules! page {
+    ($(#[$doc:meta])* $handler:ident, $page:ident, $file:literal, $here:literal) => {
+        #[derive(Template)]
+        #[template(path = $file)]
+        struct $page {
+            frame: Frame,
         }
-        // A program that came without a session learns by the status that it is not signed in.
-        Err(_) if controller::is_browser(&headers) => sign_in_page(StatusCode::OK, None),
-        Err(_) => sign_in_page(StatusCode::UNAUTHORIZED, None),
-    }
-}
 
-/// Opens a session.
-pub(crate) async fn sign_in(State(auth): State<Auth>, Form(form): Form<SignInForm>) -> Response {
-    match auth.sign_in(form.user, form.password).await {
-        Ok(token) => {
-            let cookie = format!(
-                "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict",
-                token.as_str()
-            );
-            with_cookie(&cookie)
+        $(#[$doc])*
+        pub(crate) async fn $handler(visit: Visit) -> Response {
+            visit.show($here, stringify!($handler), |frame| $page { frame }).await
         }
-        Err(AuthError::Busy) => {
-            sign_in_page(StatusCode::TOO_MANY_REQUESTS, Some(AuthError::Busy.to_string()))
-        }
-        Err(_) => sign_in_page(
-            StatusCode::UNAUTHORIZED,
-            Some("User and password do not belong together. Try again.".to_owned()),
-        ),
-    }
+    };
 }
 
-/// Ends the session.
-pub(crate) async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Response {
-    auth.sign_out(&headers);
-    with_cookie(&format!(
-        "{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
-    ))
+page!(
+    /// The nodes as a stack, with the replicas on each.
+    overview, OverviewPage, "overview.html", "overview"
+);
+page!(
+    /// All functions.
+    functions, FunctionsPage, "functions.html", "functions"
+);
+page!(
+    /// The built-in functions, to deploy with one press.
+    store, StorePage, "store.html", "store"
+);
+page!(
+    /// A form for any image.
+    deploy, DeployPage, "deploy.html", "functions"
+);
+page!(
+    /// What images there are, and where.
+    images, ImagesPage, "images.html", "images"
+);
+page!(
+    /// What happened.
+    activity, ActivityPage, "activity.html", "activity"
+);
+
+#[derive(Template)]
+#[template(path = "function.html")]
+struct FunctionPage {
+    frame: Frame,
+    namespace: String,
+    name: String,
 }
 
-fn with_cookie(cookie: &str) -> Response {
-    let mut response = Redirect::to("/ui/").into_response();
-    if let Ok(value) = HeaderValue::from_str(cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-    response
+/// One function: trying it, its replicas, logs, settings.
+pub(crate) async fn function(Path((namespace, name)): Path<(String, String)>, visit: Visit) -> Response {
+    visit
+        .show("functions", "function", |frame| FunctionPage {
+            frame,
+            namespace,
+            name,
+        })
+        .await
 }

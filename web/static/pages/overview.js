@@ -1,0 +1,126 @@
+// The bramble as a stack of Pis, with the replicas on each, live.
+
+import "../shell.js";
+import { $, drawing, h, list, say, set } from "../dom.js";
+import { on } from "../live.js";
+import { bytes, count, pageOf, plural, rate, status } from "../format.js";
+import { byNode, dots, drawn, mark } from "../dots.js";
+
+const CROWN = "M4 18h16M4 18L3 8l5 4 4-7 4 7 5-4-1 10";
+const WARNING = "M12 4l9 16H3zM12 10v4M12 17v.1";
+const HOT_C = 80;
+
+let nodes = null;
+let functions = null;
+
+/** A bar with its words: `{ element, show(part, words) }`. */
+function bar(title) {
+  const words = h("span", { class: "value" });
+  const filled = h("span", { class: "filled" });
+  const element = h("div", { class: "bar" }, h("span", { class: "name" }, title), h("span", { class: "track", "aria-hidden": "true" }, filled), words);
+  return {
+    element,
+    show(part, text, full) {
+      filled.style.setProperty("--part", String(Math.max(0, Math.min(1, part || 0))));
+      set(filled, "class", full ? "filled full" : "filled");
+      say(words, text);
+    },
+  };
+}
+
+function board(node) {
+  const small = /zero/i.test(node.board);
+  const name = h("h3", null, node.name);
+  const phase = h("span", { class: "status" });
+  const master = h("span", { class: "master" }, drawing(CROWN), "master");
+  const about = h("p", { class: "faint" });
+  const memory = bar("RAM");
+  const load = bar("Load");
+  const heat = h("span", { class: "heat" });
+  const replicas = h("ul", { class: "dots" });
+  const none = h("p", { class: "faint none" });
+  const warnings = h("ul", { class: "warnings" });
+  const picture = new URL(small ? "../board-zero.svg" : "../board.svg", import.meta.url);
+  const element = h("li", { class: "board" },
+    h("img", { src: picture.pathname, alt: "", width: 72, height: 48 }),
+    h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase), about),
+    h("div", { class: "gauges" }, memory.element, load.element, heat),
+    h("div", { class: "load" }, replicas, none),
+    warnings);
+  const showDots = dots(replicas);
+  return {
+    element,
+    update(now) {
+      set(element, "class", `board ${now.phase}`);
+      master.hidden = !now.leader;
+      say(phase, { up: "up", down: "down", cordoned: "takes nothing new" }[now.phase]);
+      set(phase, "class", `status ${{ up: "good", down: "bad", cordoned: "warn" }[now.phase]}`);
+      say(about, `${now.board} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
+      const heard = now.memory_available_bytes !== undefined && now.phase !== "down";
+      const used = now.memory_bytes - (now.memory_available_bytes ?? 0);
+      const part = heard ? used / now.memory_bytes : 0;
+      memory.show(part, heard ? `${Math.round(part * 100)} %` : "–", part > 0.9);
+      const busy = (now.load ?? 0) / Math.max(1, now.cores);
+      load.show(busy, now.load === null || now.load === undefined || now.phase === "down" ? "–" : now.load.toFixed(2), busy > 1);
+      const hot = now.temperature_c;
+      heat.hidden = hot === undefined || hot === null;
+      say(heat, heat.hidden ? "" : `${Math.round(hot)} °C`);
+      set(heat, "class", hot >= HOT_C ? "heat hot" : "heat");
+      warnings.replaceChildren(...now.warnings.map((text) => h("li", null, drawing(WARNING), text)));
+      const here = (functions ?? []).flatMap((fn) => drawn(fn, byNode(fn.placements).get(now.name) ?? []));
+      showDots(here);
+      say(none, here.length > 0 ? "" : now.phase === "down" ? "Unplugged or out of reach; its replicas run elsewhere." : "No replicas");
+    },
+  };
+}
+
+function entry(fn) {
+  const dot = mark(h("span", { class: "dot", "aria-hidden": "true" }), fn.name);
+  const words = h("span", { class: "status" });
+  const ready = h("span", { class: "number" });
+  const pace = h("span", { class: "number faint" });
+  const element = h("li", null, h("a", { href: pageOf(fn) }, dot, h("b", null, fn.name), words, ready, pace));
+  return {
+    element,
+    update(now) {
+      const [text, kind] = status(now.status);
+      say(words, text);
+      set(words, "class", `status ${kind}`);
+      say(ready, `${now.ready} of ${now.replicas ?? 0}`);
+      say(pace, rate(now.rate));
+    },
+  };
+}
+
+function figure(title) {
+  const value = h("b");
+  const words = h("span", null, title);
+  const element = h("li", null, value, " ", words);
+  return { element, show: (text, name = title) => { say(value, text); say(words, name); } };
+}
+
+const numbers = ["nodes", "functions", "replicas", "invocations", "per second"].map(figure);
+$("numbers").append(...numbers.map((number) => number.element));
+const showStack = list($("stack"), (node) => node.id, board);
+const showLegend = list($("legend"), (fn) => `${fn.namespace}/${fn.name}`, entry);
+
+function show() {
+  if (nodes) {
+    showStack(nodes);
+    const up = nodes.filter((node) => node.phase !== "down").length;
+    numbers[0].show(up === nodes.length ? count(up) : `${up} of ${nodes.length}`, up === nodes.length ? (up === 1 ? "node" : "nodes") : "nodes up");
+  }
+  if (functions) {
+    showLegend(functions);
+    const sum = (of) => functions.reduce((all, fn) => all + (of(fn) ?? 0), 0);
+    numbers[1].show(count(functions.length), functions.length === 1 ? "function" : "functions");
+    numbers[2].show(count(sum((fn) => fn.ready)), "replicas ready");
+    numbers[3].show(count(sum((fn) => fn.invocationCount)), "invocations");
+    numbers[4].show(rate(sum((fn) => fn.rate)).replace("/s", ""));
+    $("newcomer").hidden = functions.length > 0;
+    $("running").hidden = functions.length === 0;
+  }
+}
+
+on("nodes", (data) => { nodes = data; show(); });
+on("functions", (data) => { functions = data; show(); });
