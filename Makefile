@@ -29,6 +29,7 @@ test: ## run all tests, on Docker and without it (says first what it installs an
 check: ## what has to hold before a change lands: format, lints, docs, arrows between rooms, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --test arm -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	scripts/check-arrows
 	scripts/check-dependencies

@@ -72,9 +72,16 @@ pub struct DemoBuilder {
     password: Option<String>,
     nodes: Option<u16>,
     engine: Option<&'static str>,
+    program: Option<PathBuf>,
 }
 
 impl DemoBuilder {
+    /// By another `bramble` program than this build's.
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Keeps everything in `data`, instead of a folder that goes with the demo.
     pub fn data(mut self, data: &Path) -> Self {
         self.data = Some(data.to_owned());
@@ -108,7 +115,7 @@ impl DemoBuilder {
         let data = self
             .data
             .unwrap_or_else(|| temporary.as_ref().expect("made above").path().to_owned());
-        let mut command = Command::new(program());
+        let mut command = Command::new(self.program.unwrap_or_else(program));
         command
             .args([
                 "demo",
