@@ -1,8 +1,9 @@
 //! `functions`: the built-in functions and the small tools an `fprocess` may use, in one file for empty images.
 //!
 //! ```text
-//!   functions run NAME …      a built-in function (builtin/)        the only names that are not tools
-//!   functions list [--json]   the table images and the store are made from
+//!   functions run NAME        a built-in function (builtin/), once from standard input to standard output
+//!   functions serve NAME      the same as an HTTP server
+//!   functions list [--json]   the catalogue (catalogue/), which images and the store are made from
 //!   functions tool NAME …     a tool, its arguments taken as they are
 //!   functions NAME … , NAME … a tool (tools/); NAME is the file's own name when it is a link
 //! ```
@@ -55,6 +56,7 @@ fn as_functions(arguments: Vec<OsString>) -> ExitCode {
         Some("apart") => end("functions", builtin::run_apart(rest)),
         Some("list") => end("functions", catalogue::list(rest)),
         Some("tool") => as_tool(rest),
+        Some("--help" | "-h" | "help") => end("functions", catalogue::help()),
         Some("--version" | "-V") => end("functions", version()),
         _ => as_stages(first, rest),
     }
@@ -105,5 +107,8 @@ fn version() -> Result<u8, Failure> {
 }
 
 fn usage() -> Failure {
-    Failure::Usage("say `run FUNCTION`, `list [--json]` or a tool with its arguments".to_owned())
+    Failure::Usage(
+        "say `list`, `run FUNCTION`, `serve FUNCTION` or a tool with its arguments; --help tells more"
+            .to_owned(),
+    )
 }

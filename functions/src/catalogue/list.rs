@@ -33,6 +33,30 @@ fn table() -> Table {
     }
 }
 
+/// `functions --help`.
+///
+/// # Errors
+/// When nobody reads it.
+pub(crate) fn help() -> Result<u8, Failure> {
+    Ok(io::stdout().lock().write_all(HELP.as_bytes()).map(|()| 0)?)
+}
+
+const HELP: &str = "\
+The built-in functions of Bramble, and small tools for any fprocess, in one file.
+
+  functions list           what there is; --json with icons and examples
+  functions run NAME       answers once: the request on standard input, the answer on standard output
+  functions serve NAME     answers HTTP, on port 8080 or what $port says
+  functions tool NAME …    runs a tool; so does a link to this file that has the tool's name
+
+Options of a function are in its address or in headers. For `run` they are variables, as a watchdog sets them:
+
+  echo Hello | functions run cows
+  echo Hello | Http_Query='animal=cat' functions run cows
+  port=8081 functions serve qrcode
+  functions cat '|' rev '|' tr a-z A-Z
+";
+
 fn for_people(out: &mut impl Write) -> io::Result<()> {
     let mut category = None;
     for function in functions() {

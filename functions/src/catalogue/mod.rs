@@ -9,9 +9,13 @@ mod entry;
 mod example;
 mod list;
 mod machine;
+mod network;
 mod numbers;
+mod pages;
+mod pictures;
+mod text;
 
-pub(crate) use list::list;
+pub(crate) use list::{help, list};
 
 use entry::{Category, Function};
 
@@ -22,7 +26,11 @@ fn functions() -> Vec<Function> {
             .into_iter()
             .map(move |function| function.in_category(category))
     };
-    of(Category::Machine, machine::functions())
+    of(Category::Text, text::functions())
+        .chain(of(Category::Pictures, pictures::functions()))
         .chain(of(Category::Numbers, numbers::functions()))
+        .chain(of(Category::Network, network::functions()))
+        .chain(of(Category::Machine, machine::functions()))
+        .chain(of(Category::Pages, pages::functions()))
         .collect()
 }

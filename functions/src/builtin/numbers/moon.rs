@@ -12,6 +12,9 @@ const MONTH: f64 = 29.530_588_853;
 /// A new moon (6 January 2000, 18:14 UTC), in days since the beginning of 1970.
 const NEW_MOON: f64 = 10_962.76;
 
+/// How far from its moment new, half and full moon are still called that, in days.
+const OWN_DAY: f64 = 1.2;
+
 const PHASES: [(&str, &str); 8] = [
     ("new moon", "🌑"),
     ("waxing crescent", "🌒"),
@@ -41,12 +44,20 @@ fn told(date: Date) -> String {
     let days = f64::from(date.since(epoch).map_or(0, |span| span.get_days())) + 0.5;
     let age = (days - NEW_MOON).rem_euclid(MONTH);
     let lit = (1.0 - (age / MONTH * std::f64::consts::TAU).cos()) / 2.0 * 100.0;
+    let quarter = age / MONTH * 4.0;
+    // The four that have a day of their own, and what is between them.
+    let nearest = quarter.round();
+    let position = if (quarter - nearest).abs() < OWN_DAY / MONTH * 4.0 {
+        nearest * 2.0
+    } else {
+        quarter.floor() * 2.0 + 1.0
+    };
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "from 0 to 8"
+        reason = "a whole number from 0 to 8"
     )]
-    let phase = (age / MONTH * 8.0).round() as usize % PHASES.len();
+    let phase = position as usize % PHASES.len();
     let (name, sign) = PHASES[phase];
     format!("{date}: {name} {sign}, {lit:.0}% lit, {age:.1} days after new moon\n")
 }
