@@ -306,9 +306,12 @@ pub fn place_for(state: &State, memory: &LeaderMemory, size: Option<u64>) -> Res
         );
     }
     let able = docker.filter(|(_, node)| node.phase == NodePhase::Up && !node.cordoned);
-    let free = able.filter_map(|(id, node)| {
-        let vitals = memory.vitals(*id)?;
-        Some((vitals.disk_free_bytes, std::cmp::Reverse(*id), node))
+    let free = able.map(|(id, node)| {
+        // Who leads elsewhere has not heard how full they are: the node itself looks again.
+        let free = memory
+            .vitals(*id)
+            .map_or(u64::MAX, |vitals| vitals.disk_free_bytes);
+        (free, std::cmp::Reverse(*id), node)
     });
     let Some((free, std::cmp::Reverse(node), its)) = free.max_by_key(|(free, id, _)| (*free, *id)) else {
         return Err("no node with Docker is up and takes images: plug one in, or uncordon one".to_owned());

@@ -13,6 +13,7 @@ use api::{
 
 use crate::{
     liveness::{Liveness, Moment},
+    rates::Rates,
     state::{NodePhase, State},
     totals::LiveTotals,
 };
@@ -24,7 +25,10 @@ pub struct LeaderMemory {
     pub liveness: Liveness,
     /// Running invocation totals.
     pub totals: LiveTotals,
+    /// How often functions are invoked at present.
+    pub rates: Rates,
     heard: BTreeMap<NodeId, Heard>,
+    holdings_heard: u64,
 }
 
 /// The last that one node said.
@@ -43,7 +47,9 @@ impl LeaderMemory {
         Self {
             liveness: Liveness::new(now),
             totals: LiveTotals::new(state, now),
+            rates: Rates::default(),
             heard: BTreeMap::new(),
+            holdings_heard: 0,
         }
     }
 
@@ -51,7 +57,10 @@ impl LeaderMemory {
     pub(crate) fn hear(&mut self, from: NodeId, request: &SyncRequest, now: Moment) {
         let known = self.heard.get(&from).and_then(|heard| heard.holdings.clone());
         let holdings = match &request.holdings.images {
-            Some(images) => Some((request.holdings.version, images.as_slice().into())),
+            Some(images) => {
+                self.holdings_heard += 1;
+                Some((request.holdings.version, images.as_slice().into()))
+            }
             None => known,
         };
         let heard = Heard {
@@ -63,6 +72,7 @@ impl LeaderMemory {
         self.heard.insert(from, heard);
         self.liveness.heard(from, now);
         self.totals.observe(from, request.incarnation, &request.counters);
+        self.rates.look(&self.totals, now);
     }
 
     /// Forgets nodes that are in the bramble no more.
@@ -78,6 +88,11 @@ impl LeaderMemory {
     /// Version of the images that `node` holds, as far as this leader knows.
     pub fn holdings_version(&self, node: NodeId) -> Option<u64> {
         Some(self.heard.get(&node)?.holdings.as_ref()?.0)
+    }
+
+    /// How often nodes said that they hold something else than before.
+    pub fn holdings_heard(&self) -> u64 {
+        self.holdings_heard
     }
 
     /// The images that `node` holds; `None` while it has not said so.

@@ -10,6 +10,7 @@
 //! - `desk`: where agents' sync requests hang; the leader's memory
 //! - `reconciler`: the leader's loop
 //! - [`auth`], `http`: who asks, and what they are answered
+//! - `images`, `registry`: what images' names mean, and images that users bring
 //!
 //! Not here: decisions (`cluster`), invocations (`gateway`), the portal's pages (`web`).
 
@@ -17,8 +18,10 @@ pub mod auth;
 mod clock;
 mod desk;
 mod http;
+mod images;
 pub mod raft;
 mod reconciler;
+mod registry;
 
 use std::{
     path::PathBuf,
@@ -39,6 +42,7 @@ use axum::{
 use cluster::{Action, Command, State, permissions::Role};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use transport::Client;
 
 pub use auth::{Auth, AuthError, SESSION_COOKIE, SessionToken, is_browser};
 
@@ -46,6 +50,7 @@ use auth::{hash_password, is_password};
 use clock::Clock;
 use desk::Desk;
 use http::ApiError;
+use images::credentials::{NoSecrets, OpenSecret};
 use raft::{InitializeError, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
 
 /// The name of the user who may do everything.
@@ -68,6 +73,8 @@ pub struct ControllerConfig {
     pub bramble: String,
     /// The admin's password, made so whenever it is given.
     pub admin_password: Option<String>,
+    /// Reaches other nodes for bulk transfer: images.
+    pub bulk: Client,
 }
 
 /// A controller that cannot start.
@@ -97,7 +104,10 @@ pub struct Controller {
     pub(crate) raft: Raft,
     pub(crate) desk: Desk,
     pub(crate) auth: Auth,
-    clock: Clock,
+    pub(crate) clock: Clock,
+    /// Reaches other nodes for bulk transfer.
+    pub(crate) bulk: Client,
+    pub(crate) secrets: Arc<dyn OpenSecret>,
     /// What remains to be made so once this controller leads.
     errand: Arc<Mutex<Option<ControllerConfig>>>,
 }
@@ -132,6 +142,8 @@ impl Controller {
             auth: Auth::new(raft.watch()),
             raft,
             clock,
+            bulk: config.bulk.clone(),
+            secrets: Arc::new(NoSecrets),
             errand: Arc::new(Mutex::new(Some(config))),
         })
     }
@@ -143,7 +155,12 @@ impl Controller {
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ControllerError> {
         self.found(&stop).await?;
         tokio::select! {
-            () = reconciler::run(&self.desk, &self.raft, self.clock, stop) => {}
+            _ = async {
+                tokio::join!(
+                    reconciler::run(&self.desk, &self.raft, self.clock, stop.clone()),
+                    images::resolver::run(self.clone(), stop.clone()),
+                )
+            } => {}
             reason = self.raft.stopped() => return Err(ControllerError::Stopped(reason)),
         }
         self.raft.shutdown().await;
@@ -232,6 +249,10 @@ impl Controller {
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             };
         }
+        let request = match images::node::answer(self, from, request).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         let Some(call) = path.strip_prefix(RAFT_PREFIX) else {
             return StatusCode::NOT_FOUND.into_response();
         };

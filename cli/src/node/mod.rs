@@ -84,6 +84,7 @@ async fn serve(args: NodeArgs) -> Result<()> {
         Arc::new(Identity::load(&args.state.join("identity")).context("failed to load the node's identity")?);
     let id = identity.id();
     let client = Client::new(Arc::clone(&identity));
+    let bulk = Client::bulk(Arc::clone(&identity));
     info!(name = config.name, %id, "starts");
 
     let http_listener = bind(config.http).await?;
@@ -99,7 +100,7 @@ async fn serve(args: NodeArgs) -> Result<()> {
         client.clone(),
     );
     let controller = match config.controller {
-        true => Some(open_controller(&args, id, &client, &gateway).await?),
+        true => Some(open_controller(&args, id, &client, &bulk, &gateway).await?),
         false => None,
     };
     let portal = controller
@@ -220,6 +221,7 @@ async fn open_controller(
     args: &NodeArgs,
     id: api::NodeId,
     client: &Client,
+    bulk: &Client,
     gateway: &Gateway,
 ) -> Result<Controller> {
     let peers = Arc::new(raft_peers::RaftPeers::new(client.clone(), gateway.clone()));
@@ -230,6 +232,7 @@ async fn open_controller(
         admin_password: std::env::var("BRAMBLE_ADMIN_PASSWORD")
             .ok()
             .filter(|password| !password.is_empty()),
+        bulk: bulk.clone(),
     };
     Ok(Controller::open(controller, peers).await?)
 }

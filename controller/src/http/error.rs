@@ -26,6 +26,16 @@ impl ApiError {
         }
     }
 
+    /// With any status.
+    pub(crate) fn with_status(status: StatusCode, words: impl Into<String>) -> Self {
+        Self::new(status, words)
+    }
+
+    /// The status and the words, for audiences that are told in another form.
+    pub(crate) fn into_parts(self) -> (StatusCode, String) {
+        (self.status, self.words)
+    }
+
     /// The request makes no sense.
     pub(crate) fn bad_request(words: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, words)
@@ -59,7 +69,9 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoSuchFunction(_) | Refusal::NoSuchNode(_) | Refusal::NoSuchImage(_) => StatusCode::NOT_FOUND,
+            Refusal::NoSuchFunction(_) | Refusal::NoSuchNode(_) | Refusal::NoSuchImage(_) => {
+                StatusCode::NOT_FOUND
+            }
             Refusal::AlreadyExists(_)
             | Refusal::AlreadyFounded
             | Refusal::Stale(Stale::Function(_) | Stale::Node(_) | Stale::Room(_) | Stale::Unfounded) => {

@@ -22,7 +22,7 @@ use http::StatusCode;
 
 pub(crate) use error::ApiError;
 
-use crate::Controller;
+use crate::{Controller, images};
 use guard::{Gate, guard};
 
 /// Longest body of a management request, in bytes: a deployment with all its environment stays far below.
@@ -46,6 +46,10 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .merge(needs(ChangeFunctions, put(openfaas::functions::update)))
         .merge(needs(ChangeFunctions, delete(openfaas::functions::remove)));
 
+    let images = needs(ViewFunctions, get(images::http::list))
+        .merge(needs(ChangeFunctions, post(images::http::push)))
+        .merge(needs(ChangeFunctions, delete(images::http::remove)));
+
     Router::new()
         .route("/system/functions", functions)
         .route(
@@ -66,6 +70,7 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             "/api/v1/functions/{namespace}/{name}",
             needs(ViewFunctions, get(v1::function)),
         )
+        .route("/api/v1/images", images)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .route("/healthz", get(|| async { "OK" }))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
