@@ -7,14 +7,14 @@
 //! `debug_headers`) mean nothing here; README.md says why.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
 
+use crate::upstream::Upstream;
 use crate::variables::Variables;
 
 /// Variable of ours: leave when standard input ends. Kept from the function's environment.
@@ -114,26 +114,6 @@ pub(crate) struct Fprocess {
     pub(crate) line: String,
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
-}
-
-/// Where the forked server of http mode listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Upstream {
-    pub(crate) host: Host,
-    pub(crate) port: u16,
-    /// For requests that came without a Host header.
-    pub(crate) authority: HeaderValue,
-    /// Put before the path of every request; empty or without a final slash.
-    pub(crate) base_path: String,
-}
-
-/// The machine of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Host {
-    /// Tried in this order; `localhost` has two.
-    Addresses(Vec<IpAddr>),
-    /// To be looked up for each connection, since its address may change.
-    Name(String),
 }
 
 /// Why a watchdog cannot start.
@@ -271,44 +251,6 @@ impl Variables {
             Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
     }
-}
-
-impl Upstream {
-    /// Reads `http://HOST[:PORT][/base]`.
-    fn parse(url: &str) -> Option<Self> {
-        let uri: Uri = url.parse().ok()?;
-        if uri.scheme_str() != Some("http") || uri.query().is_some() {
-            return None;
-        }
-        let authority = uri.authority()?;
-        let host = authority.host().trim_matches(['[', ']']);
-        let host = if host.eq_ignore_ascii_case("localhost") {
-            Host::Addresses(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
-        } else if let Ok(address) = host.parse() {
-            Host::Addresses(vec![address])
-        } else if is_name(host) {
-            Host::Name(host.to_owned())
-        } else {
-            return None;
-        };
-        Some(Self {
-            host,
-            port: authority.port_u16().unwrap_or(80),
-            authority: HeaderValue::from_str(authority.as_str()).ok()?,
-            base_path: uri.path().trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
-/// Whether this can be the name of a machine.
-fn is_name(host: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -486,32 +428,6 @@ mod tests {
         let Mode::Http { upstream, .. } = mode else {
             panic!("not http mode")
         };
-        let both = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
-        assert_eq!((upstream.host, upstream.port), (Host::Addresses(both), 3000));
-        assert_eq!(upstream.base_path, "/base");
-    }
-
-    #[test]
-    fn an_upstream_may_be_an_address_or_a_name() {
-        for (url, host, port) in [
-            (
-                "http://10.0.0.7",
-                Host::Addresses(vec!["10.0.0.7".parse().unwrap()]),
-                80,
-            ),
-            (
-                "http://[fd00::7]:81/",
-                Host::Addresses(vec!["fd00::7".parse().unwrap()]),
-                81,
-            ),
-            (
-                "http://my_db.room-1.:82",
-                Host::Name("my_db.room-1.".to_owned()),
-                82,
-            ),
-        ] {
-            let upstream = Upstream::parse(url).unwrap();
-            assert_eq!((upstream.host, upstream.port), (host, port), "{url}");
-        }
+        assert_eq!(upstream, Upstream::parse("http://localhost:3000/base").unwrap());
     }
 }

@@ -36,6 +36,7 @@ mod names;
 mod server;
 mod service;
 mod upload;
+mod upstream;
 mod variables;
 
 use std::env;

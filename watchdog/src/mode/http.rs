@@ -28,11 +28,12 @@ use super::pool::{Lease, Outgoing, Pool};
 use super::{DURATION, INTERNAL, duration_value, failure};
 use crate::answer::Content;
 use crate::children::{Children, Ended, Group};
-use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying, Upstream};
+use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying};
 use crate::duration::{self, AsGo};
 use crate::limit::Permit;
 use crate::log::{Stream, log, relay};
 use crate::upload::Upload;
+use crate::upstream::Upstream;
 
 /// Headers that belong to one connection and are not passed on (RFC 9110, 7.6.1), and `Expect`, which the watchdog
 /// itself has already answered when it reads the body.
@@ -367,7 +368,7 @@ async fn tunnel(client: OnUpgrade, server: OnUpgrade, permit: Permit) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Host;
+    use crate::upstream::Host;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs

@@ -16,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
-use crate::config::Host;
 use crate::names::Names;
 use crate::upload::Upload;
+use crate::upstream::Host;
 
 /// A request's body as sent to the server: passed on as it comes, or collected first.
 pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
