@@ -75,13 +75,17 @@ fn five_megabytes_go_both_ways_intact_with_and_without_buffering() {
 
 #[test]
 fn a_chunked_request_stays_chunked_unless_it_is_to_be_buffered() {
-    for (buffered, length, encoding) in [("false", None, Some("chunked")), ("true", Some("5"), None)] {
+    for (variable, buffered, length, encoding) in [
+        ("http_buffer_req_body", "false", None, Some("chunked")),
+        ("http_buffer_req_body", "true", Some("5"), None),
+        ("buffer_http", "true", Some("5"), None),
+    ] {
         let upstream = Upstream::start(move |request, stream| {
             assert_eq!(request.header("content-length"), length);
             assert_eq!(request.header("transfer-encoding"), encoding);
             respond(stream, "200 OK", "", &request.body);
         });
-        let watchdog = watchdog(&upstream, &[("http_buffer_req_body", buffered)]);
+        let watchdog = watchdog(&upstream, &[(variable, buffered)]);
         let mut stream = watchdog.connect();
         let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
@@ -238,24 +242,26 @@ fn a_stream_of_events_is_passed_on_event_by_event_and_outlives_the_limit() {
         stream.write_all(b"0\r\n\r\n").unwrap();
     });
     let watchdog = watchdog(&upstream, &[("exec_timeout", "200ms")]);
-    let mut stream = watchdog.connect();
-    let started = Instant::now();
-    send(&mut stream, "GET", "/", &[("Accept", "text/event-stream")], b"");
+    for accepted in ["text/event-stream", "application/x-ndjson"] {
+        let mut stream = watchdog.connect();
+        let started = Instant::now();
+        send(&mut stream, "GET", "/", &[("Accept", accepted)], b"");
 
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    read_head(&mut reader).unwrap();
-    let mut first = [0; 14];
-    reader.read_exact(&mut first).unwrap();
-    assert!(
-        started.elapsed() < Duration::from_millis(350),
-        "the first event was held back"
-    );
-    let mut rest = String::new();
-    reader.read_to_string(&mut rest).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        read_head(&mut reader).unwrap();
+        let mut first = [0; 14];
+        reader.read_exact(&mut first).unwrap();
+        assert!(
+            started.elapsed() < Duration::from_millis(350),
+            "the first event was held back"
+        );
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
 
-    assert_eq!(&first[3..], b"data: 1\n\n\r\n");
-    assert_eq!(rest.matches("data: 1").count(), 4);
-    assert!(rest.ends_with("0\r\n\r\n"));
+        assert_eq!(&first[3..], b"data: 1\n\n\r\n");
+        assert_eq!(rest.matches("data: 1").count(), 4);
+        assert!(rest.ends_with("0\r\n\r\n"));
+    }
 }
 
 #[test]

@@ -86,6 +86,19 @@ fn a_chunked_body_arrives_whole() {
 }
 
 #[test]
+fn a_chunked_body_is_announced_as_such() {
+    let watchdog = serializing(&[("fprocess", "printenv Http_Transfer_Encoding")]);
+    let mut stream = watchdog.connect();
+    let head =
+        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+
+    assert_eq!(Response::read(&mut stream).unwrap().text(), "chunked\n");
+    // And only then: printenv fails where there is no such variable.
+    assert_eq!(watchdog.post(b"x").status, 500);
+}
+
+#[test]
 fn a_function_that_does_not_read_its_input_still_answers() {
     let body = binary_body();
     for (fprocess, expected) in [
