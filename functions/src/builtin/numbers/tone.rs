@@ -184,7 +184,7 @@ mod tests {
         let file = answer(&Call::of(b"", "seconds=2")).unwrap().body;
         assert_eq!(file.len(), 44 + 2 * 2 * 22_050);
         assert_eq!(&file[..4], b"RIFF");
-        let long = vec!["C4:16"; 4].join(" ");
+        let long = ["C4:16"; 4].join(" ");
         assert!(answer(&Call::of(long.as_bytes(), "")).is_err());
     }
 
