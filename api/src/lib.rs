@@ -2,7 +2,7 @@
 //!
 //! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]) and before it is part of
 //! anything ([`join`]), the conversation between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it
-//! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), and the envelope that gives every stored or sent value a
+//! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), the function store ([`store`]), and the envelope that gives every stored or sent value a
 //! version ([`versioned`]).
 //!
 //! May touch: nothing. No I/O, no clock, no randomness, so that every other room can depend on it.
@@ -17,6 +17,7 @@ pub mod join;
 pub mod node;
 pub mod openfaas;
 pub mod spec;
+pub mod store;
 pub mod sync;
 pub mod units;
 pub mod v1;

@@ -89,10 +89,60 @@ pub struct Function {
     pub refusals: Vec<Refusal>,
     /// How it stands, in sentences: "2 of 6 replicas are ready."
     pub sentences: Vec<String>,
+    /// Why it is as it is, in sentences, with what to do about it; the same as `sentences` and more.
+    pub why: Vec<String>,
     /// What happened to it lately, the newest first.
     pub events: Vec<Event>,
     /// Invocations that ended, by HTTP status, since the leader began to count.
     pub invocations_by_code: BTreeMap<u16, u64>,
+}
+
+/// One function in GET `/api/v1/functions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionSummary {
+    /// What OpenFaaS clients see of it.
+    #[serde(flatten)]
+    pub function: FunctionStatus,
+    /// How it stands, in a word.
+    pub status: FunctionPhase,
+    /// How it stands, in a sentence.
+    pub sentence: String,
+    /// Replicas that take invocations.
+    pub ready: u32,
+    /// Names of the nodes that have a replica of it, each as often as it has one.
+    pub nodes: Vec<String>,
+    /// Invocations that ended per second, over the last seconds.
+    pub rate: f64,
+}
+
+/// How a function stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FunctionPhase {
+    /// All wanted replicas take invocations.
+    Ready,
+    /// Some do.
+    PartlyReady,
+    /// None does yet; some are being started.
+    Starting,
+    /// None does, because there is no place, or no image yet.
+    Waiting,
+    /// None does, because they cannot run.
+    Failing,
+    /// None is wanted; the next invocation starts one.
+    ScaledToZero,
+}
+
+/// Answer of GET `/api/v1/session`: who is asking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The user's name.
+    pub user: String,
+    /// The user's role: `admin`, `deployer`, `invoker` or `viewer`.
+    pub role: String,
+    /// What the user may do: `view_functions`, `change_functions`, `view_nodes`, `change_nodes`, `view_info`,
+    /// `change_users`.
+    pub permissions: Vec<String>,
 }
 
 /// One replica and where it is.

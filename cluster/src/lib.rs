@@ -16,7 +16,7 @@
 //! - [`liveness`], [`sync`], [`memory`]: the leader's side of the conversation with agents, and what only it knows
 //! - [`routes`], [`views`], [`lights`]: what others are told
 //! - [`bootstrap`]: what a node does before it is part of a bramble, and when two brambles meet
-//! - [`totals`], [`permissions`]: invocations ever counted; who may do what
+//! - [`totals`], [`rates`], [`permissions`]: invocations ever and lately counted; who may do what
 //!
 //! Not here: storing and replicating commands (the controller's `raft`), running anything (the agent).
 
@@ -33,6 +33,7 @@ pub mod memory;
 pub mod outcome;
 pub mod permissions;
 pub mod plan;
+pub mod rates;
 pub mod routes;
 pub mod schedule;
 pub mod state;

@@ -46,7 +46,30 @@ pub enum Permission {
     ChangeUsers,
 }
 
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ViewFunctions => "view_functions",
+            Self::ChangeFunctions => "change_functions",
+            Self::ViewNodes => "view_nodes",
+            Self::ChangeNodes => "change_nodes",
+            Self::ViewInfo => "view_info",
+            Self::ChangeUsers => "change_users",
+        })
+    }
+}
+
 impl Permission {
+    /// All there are.
+    pub const ALL: [Self; 6] = [
+        Self::ViewFunctions,
+        Self::ChangeFunctions,
+        Self::ViewNodes,
+        Self::ChangeNodes,
+        Self::ViewInfo,
+        Self::ChangeUsers,
+    ];
+
     /// Everyone who has it.
     pub const fn roles(self) -> &'static [Role] {
         match self {
@@ -69,18 +92,13 @@ impl Role {
 mod tests {
     use super::*;
 
-    const ALL: [Permission; 6] = [
-        Permission::ViewFunctions,
-        Permission::ChangeFunctions,
-        Permission::ViewNodes,
-        Permission::ChangeNodes,
-        Permission::ViewInfo,
-        Permission::ChangeUsers,
-    ];
-
     #[test]
     fn an_admin_may_do_everything() {
-        assert!(ALL.into_iter().all(|permission| Role::Admin.may(permission)));
+        assert!(
+            Permission::ALL
+                .into_iter()
+                .all(|permission| Role::Admin.may(permission))
+        );
     }
 
     #[test]

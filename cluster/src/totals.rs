@@ -103,6 +103,14 @@ impl LiveTotals {
         }
     }
 
+    /// All invocations ever counted, by function.
+    pub(crate) fn all(&self) -> BTreeMap<FunctionName, u64> {
+        let totals = self.functions.iter();
+        totals
+            .map(|(name, totals)| (name.clone(), totals.total()))
+            .collect()
+    }
+
     /// All invocations of `function` ever counted.
     pub fn total(&self, function: &FunctionName) -> u64 {
         self.functions.get(function).map_or(0, FunctionTotals::total)

@@ -1,6 +1,9 @@
 //! What users are told: the state and the leader's memory as answers of the APIs. A controller that does not lead
 //! answers too, with a memory in which nobody was heard.
 
+mod summary;
+mod why;
+
 use api::{
     FunctionName, NodeId,
     openfaas::{FunctionNumbers, FunctionStatus},
@@ -14,6 +17,8 @@ use crate::{
     schedule::{Draft, Reason, Wish},
     state::{Event, Function, Node, NodePhase, Replica, State},
 };
+
+pub use summary::function_summaries;
 
 /// How many events a function's answer shows.
 const EVENTS_SHOWN: usize = 50;
@@ -74,6 +79,7 @@ pub fn function(state: &State, memory: &LeaderMemory, name: &FunctionName) -> Op
         placements: placements.collect(),
         refusals: refusals(state, name, function),
         sentences: sentences(state, name),
+        why: why::why(state, memory, name, function),
         events: about.take(EVENTS_SHOWN).map(event).collect(),
         invocations_by_code: memory.ended_by_code(name),
     })

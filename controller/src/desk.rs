@@ -47,6 +47,11 @@ impl Desk {
         }
     }
 
+    /// The state as this controller has applied it, now and whenever it changes.
+    pub(crate) fn state(&self) -> watch::Receiver<Arc<State>> {
+        self.state.clone()
+    }
+
     /// The leader's memory, for a few lines without waiting.
     pub(crate) fn memory(&self) -> MutexGuard<'_, LeaderMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,6 +10,7 @@
 //! - `desk`: where agents' sync requests hang; the leader's memory
 //! - `reconciler`: the leader's loop
 //! - [`auth`], `http`: who asks, and what they are answered
+//! - `live`: what open pages show
 //! - `images`, `registry`: what images' names mean, and images that users bring
 //!
 //! Not here: decisions (`cluster`), invocations (`gateway`), the portal's pages (`web`).
@@ -19,6 +20,7 @@ mod clock;
 mod desk;
 mod http;
 mod images;
+mod live;
 pub mod raft;
 mod reconciler;
 mod registry;
@@ -31,6 +33,7 @@ use std::{
 use ::http::{Request, StatusCode};
 use api::{
     NodeId, Revision,
+    store::Catalogue,
     sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
     versioned::{decode, encode},
 };
@@ -50,6 +53,7 @@ use auth::{hash_password, is_password};
 use clock::Clock;
 use desk::Desk;
 use http::ApiError;
+use live::Live;
 use images::credentials::{NoSecrets, OpenSecret};
 use raft::{InitializeError, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
 
@@ -75,6 +79,8 @@ pub struct ControllerConfig {
     pub admin_password: Option<String>,
     /// Reaches other nodes for bulk transfer: images.
     pub bulk: Client,
+    /// The built-in functions, which the store offers.
+    pub catalogue: Catalogue,
 }
 
 /// A controller that cannot start.
@@ -108,6 +114,8 @@ pub struct Controller {
     /// Reaches other nodes for bulk transfer.
     pub(crate) bulk: Client,
     pub(crate) secrets: Arc<dyn OpenSecret>,
+    pub(crate) live: Live,
+    pub(crate) catalogue: Arc<Catalogue>,
     /// What remains to be made so once this controller leads.
     errand: Arc<Mutex<Option<ControllerConfig>>>,
 }
@@ -136,9 +144,12 @@ impl Controller {
         };
         let raft = Raft::open(storage, peers).await?;
         raft.initialize([config.id]).await?;
+        let desk = Desk::new(raft.clone(), clock);
         Ok(Self {
             id: config.id,
-            desk: Desk::new(raft.clone(), clock),
+            live: Live::new(desk.clone()),
+            catalogue: Arc::new(config.catalogue.clone()),
+            desk,
             auth: Auth::new(raft.watch()),
             raft,
             clock,
@@ -163,6 +174,7 @@ impl Controller {
             } => {}
             reason = self.raft.stopped() => return Err(ControllerError::Stopped(reason)),
         }
+        self.live.close();
         self.raft.shutdown().await;
         Ok(())
     }

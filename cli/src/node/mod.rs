@@ -24,7 +24,7 @@ use std::{
 
 use agent::{Agent, AgentConfig, EngineConfig, VirtualBoard};
 use anyhow::{Context, Result, bail};
-use api::{Cpu, Memory, node::EngineKind};
+use api::{Cpu, Memory, node::EngineKind, store::Catalogue};
 use clap::Args;
 use controller::{Controller, ControllerConfig};
 use gateway::{Gateway, GatewayConfig};
@@ -217,6 +217,17 @@ pub(crate) fn builtin_dir(program: &Path) -> Result<PathBuf> {
         })
 }
 
+/// What the built-in functions say of themselves.
+fn catalogue(builtin_dir: &Path) -> Result<Catalogue> {
+    let program = builtin_dir.join("functions");
+    let told = std::process::Command::new(&program)
+        .args(["list", "--json"])
+        .output()
+        .with_context(|| format!("failed to run {}", program.display()))?;
+    serde_json::from_slice(&told.stdout)
+        .with_context(|| format!("{} does not say which functions it has", program.display()))
+}
+
 async fn open_controller(
     args: &NodeArgs,
     id: api::NodeId,
@@ -233,6 +244,7 @@ async fn open_controller(
             .ok()
             .filter(|password| !password.is_empty()),
         bulk: bulk.clone(),
+        catalogue: catalogue(&builtin_dir(&std::env::current_exe()?)?)?,
     };
     Ok(Controller::open(controller, peers).await?)
 }

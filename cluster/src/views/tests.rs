@@ -144,3 +144,44 @@ fn the_newest_event_comes_first() {
         "env.openfaas-fn was deployed: bramble/env:latest."
     );
 }
+
+#[test]
+fn a_summary_says_in_a_word_how_a_function_stands() {
+    use v1::FunctionPhase::{PartlyReady, Ready, ScaledToZero, Waiting};
+    let summary = |world: &World| function_summaries(&world.state, &heard(world)).remove(0);
+
+    let ready = summary(&bramble().nodes(2).deployed("env").scaled("env", 2).settled());
+    assert_eq!((ready.status, ready.ready), (Ready, 2));
+    assert_eq!(ready.sentence, "2 of 2 replicas are ready.");
+    assert_eq!(ready.nodes, ["pi-3b-plus-0001", "pi-3b-plus-0002"]);
+
+    let partly = summary(&bramble().node(1, 100).deployed("env").scaled("env", 3).settled());
+    assert_eq!(partly.status, PartlyReady);
+    assert!(
+        partly.sentence.contains("2 cannot be placed"),
+        "{}",
+        partly.sentence
+    );
+
+    let asleep = summary(&bramble().nodes(1).deployed("env").scaled("env", 0).settled());
+    assert_eq!(asleep.status, ScaledToZero);
+    let nowhere = summary(&bramble().node(1, 10).deployed("env").settled());
+    assert_eq!(nowhere.status, Waiting);
+}
+
+#[test]
+fn why_names_what_is_wrong_and_what_would_help() {
+    let world = bramble()
+        .nodes(2)
+        .deployed("env")
+        .scaled("env", 2)
+        .settled()
+        .down(2);
+    let why = function(&world.state, &heard(&world), &name("env")).unwrap().why;
+    assert!(why[0].starts_with("1 of 2"), "{why:?}");
+    assert!(
+        why.iter()
+            .any(|why| why.contains("Is the power on?") && why.contains("pi-3b-plus-0002")),
+        "{why:?}"
+    );
+}

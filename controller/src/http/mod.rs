@@ -1,13 +1,16 @@
 //! The management API over HTTP: one file per audience.
 //!
-//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for. [`mod@guard`] lets in who may,
+//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for, live as [`events`]; [`store`] is
+//! open to everybody. [`mod@guard`] lets in who may,
 //! [`error`] alone chooses status codes of errors. The table of routes and permissions is here.
 //!
 //! Not here: invocations (the gateway), the portal's pages (`web`).
 
 mod error;
+mod events;
 mod guard;
 mod openfaas;
+mod store;
 mod v1;
 
 use axum::{
@@ -66,12 +69,19 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         )
         .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
         .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
+        .route("/api/v1/functions", needs(ViewFunctions, get(v1::functions)))
         .route(
             "/api/v1/functions/{namespace}/{name}",
             needs(ViewFunctions, get(v1::function)),
         )
         .route("/api/v1/images", images)
+        // Who may see nodes may see functions.
+        .route("/api/v1/activity", needs(ViewNodes, get(v1::activity)))
+        .route("/api/v1/events", needs(ViewNodes, get(events::events)))
+        .route("/api/v1/session", needs(ViewInfo, get(v1::session)))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .route("/store.json", get(store::store))
+        .route("/store/icons/{file}", get(store::icon))
         .route("/healthz", get(|| async { "OK" }))
         .route("/", get(|| async { Redirect::temporary("/ui/") }))
         .route("/ui", get(|| async { Redirect::temporary("/ui/") }))
