@@ -5,9 +5,10 @@
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::FilterType;
+use image::codecs::png::PngEncoder;
+use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
 
 use super::PNG;
 use crate::builtin::call::{Answer, Call, Refusal, Reply};
@@ -24,6 +25,22 @@ const MOST_NEW_PIXELS: u64 = 4_000_000;
 /// Of what a JPEG keeps, in percent.
 const QUALITY: u8 = 85;
 
+/// Does the same with each kind of picture of eight bits, and makes others such. `DynamicImage` would do it with all ten kinds
+/// there are, and bring code for each.
+macro_rules! with_pixels {
+    ($picture:expr, $buffer:ident => $made:expr) => {
+        match $picture {
+            DynamicImage::ImageLuma8($buffer) => DynamicImage::ImageLuma8($made),
+            DynamicImage::ImageLumaA8($buffer) => DynamicImage::ImageLumaA8($made),
+            DynamicImage::ImageRgb8($buffer) => DynamicImage::ImageRgb8($made),
+            other => {
+                let $buffer = other.into_rgba8();
+                DynamicImage::ImageRgba8($made)
+            }
+        }
+    };
+}
+
 pub(crate) fn resize(call: &Call) -> Reply {
     let width = call.number("width", 0..=4000, 0)?;
     let height = call.number("height", 0..=4000, 0)?;
@@ -31,32 +48,43 @@ pub(crate) fn resize(call: &Call) -> Reply {
     let (old_width, old_height) = head.seen();
     let (width, height) = wanted((old_width, old_height), (width, height))?;
     // Resized as it is stored and turned only then, when it is small.
-    let stored = if head.lies() {
+    let (across, down) = if head.lies() {
         (height, width)
     } else {
         (width, height)
     };
-    let mut picture = unpack(call)?;
-    picture = if width <= old_width && height <= old_height {
+    let picture = unpack(call)?;
+    let picture = if width <= old_width && height <= old_height {
         // This way needs no copy in floating point numbers, four times as large.
-        picture.thumbnail_exact(stored.0, stored.1)
+        with_pixels!(picture, buffer => imageops::thumbnail(&buffer, across, down))
     } else {
-        picture.resize_exact(stored.0, stored.1, FilterType::Triangle)
+        with_pixels!(picture, buffer => imageops::resize(&buffer, across, down, FilterType::Triangle))
     };
-    picture.apply_orientation(head.orientation);
-    pack(&picture, head.format)
+    pack(&turned(picture, head.orientation), head.format)
 }
 
 pub(crate) fn grayscale(call: &Call) -> Reply {
     let head = read_head(&call.body)?;
     let picture = unpack(call)?;
-    let mut picture = if picture.color().has_alpha() {
+    let picture = if picture.color().has_alpha() {
         DynamicImage::ImageLumaA8(picture.into_luma_alpha8())
     } else {
         DynamicImage::ImageLuma8(picture.into_luma8())
     };
-    picture.apply_orientation(head.orientation);
-    pack(&picture, head.format)
+    pack(&turned(picture, head.orientation), head.format)
+}
+
+fn turned(picture: DynamicImage, orientation: Orientation) -> DynamicImage {
+    with_pixels!(picture, buffer => match orientation {
+        Orientation::NoTransforms => buffer,
+        Orientation::Rotate90 => imageops::rotate90(&buffer),
+        Orientation::Rotate180 => imageops::rotate180(&buffer),
+        Orientation::Rotate270 => imageops::rotate270(&buffer),
+        Orientation::FlipHorizontal => imageops::flip_horizontal(&buffer),
+        Orientation::FlipVertical => imageops::flip_vertical(&buffer),
+        Orientation::Rotate90FlipH => imageops::flip_horizontal(&imageops::rotate90(&buffer)),
+        Orientation::Rotate270FlipH => imageops::flip_horizontal(&imageops::rotate270(&buffer)),
+    })
 }
 
 /// What is known of a picture before it is unpacked.
@@ -165,14 +193,15 @@ fn no_picture() -> Refusal {
 fn pack(picture: &DynamicImage, format: ImageFormat) -> Reply {
     let mut file = Vec::new();
     let failed = |why| Refusal::with_status(500, format!("The picture cannot be packed: {why}."));
+    let (width, height, kind) = (picture.width(), picture.height(), picture.color().into());
     if format == ImageFormat::Jpeg {
-        picture
-            .write_with_encoder(JpegEncoder::new_with_quality(&mut file, QUALITY))
+        JpegEncoder::new_with_quality(&mut file, QUALITY)
+            .write_image(picture.as_bytes(), width, height, kind)
             .map_err(failed)?;
         return Ok(Answer::new("image/jpeg", file));
     }
-    picture
-        .write_to(&mut Cursor::new(&mut file), ImageFormat::Png)
+    PngEncoder::new(&mut file)
+        .write_image(picture.as_bytes(), width, height, kind)
         .map_err(failed)?;
     Ok(Answer::new(PNG, file))
 }
@@ -212,6 +241,16 @@ mod tests {
             let answer = grayscale(&Call::of(&file(64, 32, format), "")).unwrap();
             assert_eq!((answer.content_type.as_str(), size_of(&answer)), (kind, (64, 32)));
         }
+    }
+
+    #[test]
+    fn a_picture_that_a_camera_stored_lying_is_stood_up() {
+        // An Exif block that says: to be turned right by a quarter.
+        let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let jpeg = file(64, 32, ImageFormat::Jpeg);
+        let lying = [&jpeg[..2], exif, &jpeg[2..]].concat();
+        assert_eq!(size_of(&grayscale(&Call::of(&lying, "")).unwrap()), (32, 64));
+        assert_eq!(size_of(&resize(&Call::of(&lying, "width=16")).unwrap()), (16, 32));
     }
 
     #[test]
