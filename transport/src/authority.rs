@@ -28,6 +28,14 @@ pub enum AuthorityError {
     /// The request for a certificate is damaged, or not signed by the key that it names.
     #[error("failed to read a node's request for a certificate")]
     Request(#[source] rcgen::Error),
+    /// The request names another key than the one that its sender proved to hold.
+    #[error("node {asked} asks for a certificate for the key of {named}")]
+    AnotherKey {
+        /// Who asked.
+        asked: NodeId,
+        /// Whose key it is.
+        named: NodeId,
+    },
     /// Signing failed.
     #[error("failed to certify node {node}")]
     Issue {

@@ -129,6 +129,17 @@ impl NodeKey {
         self.id
     }
 
+    /// A certificate that nobody but this node vouches for: all that it can show before it joins.
+    pub(crate) fn self_signed(&self) -> Result<CertificateDer<'static>, IdentityError> {
+        let params = CertificateParams::new([verify::san_of(self.id)]).map_err(IdentityError::Key)?;
+        let certificate = params.self_signed(&self.key).map_err(IdentityError::Key)?;
+        Ok(certificate.der().clone())
+    }
+
+    pub(crate) fn private(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()))
+    }
+
     /// The request with which this node asks [`Authority::issue`] for a certificate (PKCS #10, DER).
     ///
     /// # Errors
@@ -167,8 +178,7 @@ impl Identity {
         if theirs != key.id {
             return Err(IdentityError::AnotherKey { ours: key.id, theirs });
         }
-        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.key.serialize_der()));
-        let configs = Configs::new(&private, &certificate, &authority).map_err(refuse)?;
+        let configs = Configs::new(&key.private(), &certificate, &authority).map_err(refuse)?;
         Ok(Self {
             key,
             certificate,
@@ -221,6 +231,10 @@ impl Identity {
     /// Who this is.
     pub fn id(&self) -> NodeId {
         self.key.id
+    }
+
+    pub(crate) fn private(&self) -> PrivateKeyDer<'static> {
+        self.key.private()
     }
 
     /// The certificate of the bramble's authority, DER.

@@ -13,6 +13,8 @@
 //!
 //! May touch: sockets, and the directory that an [`Identity`] is kept in.
 //!
+//! A node that has no certificate yet gets one by the [`join`] protocol, on the same port.
+//!
 //! Not here: who is admitted (the `cluster` room), what is said (the `api` room), HTTP for people (`gateway`).
 
 #![cfg_attr(not(test), warn(missing_docs))]
@@ -23,8 +25,10 @@ mod body;
 mod client;
 mod exchange;
 mod identity;
+pub mod join;
 mod liveness;
 mod peers;
+mod pending;
 mod server;
 mod tls;
 mod verify;
@@ -34,4 +38,4 @@ pub use authority::{Authority, AuthorityError};
 pub use body::{Body, BoxError};
 pub use client::{Client, ClientError, ConnectError, Peer};
 pub use identity::{Identity, IdentityError, NodeKey};
-pub use server::{PeerId, serve};
+pub use server::{PeerId, serve, serve_with_join};

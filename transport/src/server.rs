@@ -19,22 +19,33 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use rustls::server::Acceptor;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use crate::{BoxError, Identity, tls::H2, verify::node_of};
+use crate::{
+    BoxError, Identity,
+    join::{JOIN, JoinHost},
+    pending::Pending,
+    tls::H2,
+    verify::node_of,
+};
 
 /// Time a peer has for the TLS handshake. A Pi 2 that starts 20 functions needs a good part of a second.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Handshakes under way at most; more wait in the kernel's queue. Each costs some 10 kB and, on a Pi, milliseconds of
-/// CPU, and a whole bramble of nodes comes back at once when the power does.
+/// Time a peer has for its first words, which cost it nothing: the few that wait here must not be kept waiting by
+/// those who never speak.
+pub(crate) const HELLO_LIMIT: Duration = Duration::from_secs(2);
+
+/// Handshakes under way at most; more wait for their turn. Each costs some 10 kB and, on a Pi, milliseconds of CPU, and
+/// a whole bramble of nodes comes back at once when the power does.
 const HANDSHAKES: usize = 128;
 
 /// How often an open connection asks whether its peer is still admitted.
@@ -77,21 +88,55 @@ pub async fn serve<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let acceptor = TlsAcceptor::from(identity.configs.server.clone());
+    listen(listener, identity, admitted, service, None, shutdown).await;
+}
+
+/// Like [`serve`], and lets nodes that are not part of the bramble knock at `join`, on the same port.
+pub async fn serve_with_join<S, B>(
+    listener: TcpListener,
+    identity: Arc<Identity>,
+    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    service: S,
+    join: JoinHost,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    listen(listener, identity, admitted, service, Some(join), shutdown).await;
+}
+
+async fn listen<S, B>(
+    listener: TcpListener,
+    identity: Arc<Identity>,
+    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    service: S,
+    join: Option<JoinHost>,
+    shutdown: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let admitted: Arc<Admitted> = Arc::new(admitted);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let (pending, handshakes) = (Pending::new(), Arc::new(Semaphore::new(HANDSHAKES)));
     let connections = TaskTracker::new();
     loop {
         let accepted = async {
-            let permit = handshakes.clone().acquire_owned().await.expect("never closed");
-            (listener.accept().await, permit)
+            let room = pending.room().await;
+            (listener.accept().await, room)
         };
-        let (accepted, permit) = tokio::select! {
+        let (accepted, room) = tokio::select! {
             accepted = accepted => accepted,
             () = shutdown.cancelled() => break,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely; a connection that ends gives one back.
                 debug!(%error, "failed to take a connection");
@@ -99,10 +144,32 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let (acceptor, admitted, service) = (acceptor.clone(), admitted.clone(), service.clone());
-        let shutdown = shutdown.clone();
+        let Some(place) = pending.place(room, from.ip()) else {
+            debug!(%from, "too many connections that say nothing");
+            continue;
+        };
+        let handshakes = handshakes.clone();
+        let (identity, admitted, service) = (identity.clone(), admitted.clone(), service.clone());
+        let (join, shutdown) = (join.clone(), shutdown.clone());
         connections.spawn(async move {
-            let greeted = timeout(HANDSHAKE_LIMIT, greet(&acceptor, socket)).await;
+            let Ok(Ok(hello)) = timeout(HELLO_LIMIT, Hello::of(socket)).await else {
+                debug!(%from, "did not begin a handshake");
+                return;
+            };
+            drop(place);
+            let begun = match (hello, join) {
+                (Hello::Member(begun), _) => begun,
+                (Hello::Join(begun), Some(join)) => {
+                    tokio::select! {
+                        () = join.converse(begun, from) => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                    return;
+                }
+                (Hello::Join(_), None) => return,
+            };
+            let permit = handshakes.acquire_owned().await.expect("never closed");
+            let greeted = timeout(HANDSHAKE_LIMIT, greet(&identity, begun)).await;
             drop(permit);
             match greeted {
                 Ok(Ok((stream, peer))) => {
@@ -125,10 +192,36 @@ pub async fn serve<S, B>(
 
 type Admitted = dyn Fn(NodeId) -> bool + Send + Sync;
 
-/// The handshake, and who it proved the peer to be.
-async fn greet(acceptor: &TlsAcceptor, socket: TcpStream) -> io::Result<(TlsStream<TcpStream>, NodeId)> {
-    socket.set_nodelay(true)?;
-    let stream = acceptor.accept(socket).await?;
+/// The first words of a handshake, by which a connection is told from another.
+pub(crate) enum Hello {
+    /// For the join protocol.
+    Join(StartHandshake<TcpStream>),
+    /// For HTTP, as members speak it.
+    Member(StartHandshake<TcpStream>),
+}
+
+impl Hello {
+    pub(crate) async fn of(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+        let joins = begun
+            .client_hello()
+            .alpn()
+            .is_some_and(|mut protocols| protocols.any(|protocol| protocol == JOIN));
+        Ok(if joins {
+            Self::Join(begun)
+        } else {
+            Self::Member(begun)
+        })
+    }
+}
+
+/// The rest of a member's handshake, and who it proved the peer to be.
+async fn greet(
+    identity: &Identity,
+    begun: StartHandshake<TcpStream>,
+) -> io::Result<(TlsStream<TcpStream>, NodeId)> {
+    let stream = begun.into_stream(identity.configs.server.clone()).await?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().ok_or(io::ErrorKind::PermissionDenied)?;
     let peer = node_of(certificate).map_err(io::Error::other)?;

@@ -22,7 +22,7 @@ pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A clock that stands still.
 #[derive(Debug)]
-struct NoClock;
+pub(crate) struct NoClock;
 
 impl TimeProvider for NoClock {
     fn current_time(&self) -> Option<UnixTime> {
@@ -42,8 +42,13 @@ fn has_aes(cpuinfo: &str) -> bool {
 static CPU_HAS_AES: LazyLock<bool> =
     LazyLock::new(|| has_aes(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default()));
 
+/// Whether this CPU is slow at AES, so that its favourite suite should be chosen whoever dials.
+pub(crate) fn without_aes() -> bool {
+    !*CPU_HAS_AES
+}
+
 /// The cipher suites, this CPU's favourite first.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut suites = vec![
         ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
@@ -86,7 +91,7 @@ impl Configs {
         server.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
         server.send_tls13_tickets = 0;
         // A connection is as fast as its slower end: without AES here, our order counts.
-        server.ignore_client_order = !*CPU_HAS_AES;
+        server.ignore_client_order = without_aes();
 
         let mut client = ClientConfig::builder_with_details(provider, Arc::new(NoClock))
             .with_protocol_versions(versions)?

@@ -52,6 +52,20 @@ pub(crate) fn node_of(certificate: &CertificateDer<'_>) -> Result<NodeId, Error>
 pub(crate) const JUDGED_AT: UnixTime =
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_767_225_600));
 
+/// Whether the authority with this certificate has certified that `certificate` is `node`'s.
+pub(crate) fn vouches_for(
+    authority: &CertificateDer<'_>,
+    certificate: &CertificateDer<'_>,
+    node: NodeId,
+) -> bool {
+    let provider = crate::tls::provider();
+    PeerVerifier::new(authority, &provider).is_ok_and(|verifier| {
+        verifier
+            .verify_server_cert(certificate, &[], &server_name(node), &[], JUDGED_AT)
+            .is_ok()
+    })
+}
+
 /// The checks of both sides, for one bramble.
 #[derive(Debug)]
 pub(crate) struct PeerVerifier {
