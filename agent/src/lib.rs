@@ -12,7 +12,10 @@
 //! What to do is decided without effects ([`plan`], [`replicas`]); the [`engine`]s and the reconciler carry it out
 //! without choices of their own. Nothing is written down: containers carry labels, and the leader knows the rest.
 //!
-//! May touch: its engine, the replicas' health paths, the leader through `transport`, the node's gateway.
+//! [`discovery`] finds other nodes on the network, before and after this one is part of a bramble.
+//!
+//! May touch: its engine, the replicas' health paths, the leader through `transport`, the node's gateway,
+//! multicast DNS.
 //!
 //! Not here: where replicas go (the `cluster` room), carrying invocations (`gateway`), what a Pi is (`hardware`).
 
@@ -21,6 +24,7 @@
 mod agent;
 pub mod builtin;
 mod config;
+pub mod discovery;
 pub mod engine;
 pub mod plan;
 pub mod probe;
