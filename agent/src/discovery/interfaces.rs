@@ -1,7 +1,7 @@
 //! Which network interfaces count. The real ones do; bridges, what is plugged into them and Docker's own do not, since an
 //! address on those is of no use to another machine.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use if_addrs::{IfOperStatus, Interface};
 
@@ -51,6 +51,13 @@ impl Interfaces {
             let up = matches!(interface.oper_status, IfOperStatus::Up | IfOperStatus::Unknown);
             up && self.counts(interface)
         })
+    }
+
+    /// The addresses of this machine that others may reach it at.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+        let counting = interfaces.iter().filter(|interface| self.counts(interface));
+        counting.map(Interface::ip).collect()
     }
 
     pub(super) fn counts(&self, interface: &Interface) -> bool {

@@ -4,8 +4,9 @@
 //! (board and four digits of the id) must not be renamed behind anybody's back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    time::Duration,
 };
 
 use api::{
@@ -15,12 +16,20 @@ use api::{
 use mdns_sd::{
     IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo,
 };
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::debug;
 
 use super::{Discovery, DiscoveryError, Event, Interfaces, txt};
 
 /// The service by which nodes find each other.
 const SERVICE: &str = "_bramble._tcp.local.";
+
+/// How often it is looked whether this machine's addresses have changed.
+const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(3);
+
+/// How often everything is said again after that. A new IPv6 address cannot be spoken from in its first two seconds,
+/// and what it should have said then is not asked for again by those who know the rest.
+const SAY_AGAIN: u8 = 2;
 
 /// Nodes that are kept track of; beyond, somebody is making them up.
 const MAX_IN_SIGHT: usize = 1024;
@@ -32,31 +41,44 @@ pub struct Mdns {
     interfaces: Interfaces,
     hostname: String,
     port: u16,
-    me: Option<NodeId>,
+    said: Option<Announcement>,
+    /// The addresses under which that was said, and how often it is to be said again.
+    addresses: (BTreeSet<IpAddr>, u8),
+    look: Interval,
     in_sight: BTreeMap<NodeId, Sighting>,
 }
 
 impl std::fmt::Debug for Mdns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mdns").field("me", &self.me).field("in_sight", &self.in_sight).finish_non_exhaustive()
+        f.debug_struct("Mdns")
+            .field("said", &self.said)
+            .field("in_sight", &self.in_sight)
+            .finish_non_exhaustive()
     }
 }
 
 impl Mdns {
     /// Begins to look. `name` is this node's: it answers for `name.local`. `port` is its node-to-node port.
     ///
+    /// Needs a tokio runtime.
+    ///
     /// # Errors
     /// [`DiscoveryError::Mdns`] where the machine has no multicast sockets to give.
     pub fn start(interfaces: Interfaces, name: &str, port: u16) -> Result<Self, DiscoveryError> {
         let daemon = daemon(&interfaces)?;
         let browser = daemon.browse(SERVICE).map_err(DiscoveryError::Mdns)?;
+        let mut look = interval(LOOK_AT_ADDRESSES);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.reset();
         Ok(Self {
             daemon,
             browser,
             interfaces,
             hostname: format!("{name}.local."),
             port,
-            me: None,
+            said: None,
+            addresses: (BTreeSet::new(), 0),
+            look,
             in_sight: BTreeMap::new(),
         })
     }
@@ -66,11 +88,44 @@ impl Mdns {
         &self.daemon
     }
 
+    fn me(&self) -> Option<NodeId> {
+        self.said.as_ref().map(|announcement| announcement.node)
+    }
+
+    fn say(&self, announcement: &Announcement) -> Result<(), DiscoveryError> {
+        let info = ServiceInfo::new(
+            SERVICE,
+            &announcement.node.to_string(),
+            &self.hostname,
+            (),
+            self.port,
+            txt::write(announcement).as_slice(),
+        );
+        register(&self.daemon, info).map(|_| ())
+    }
+
+    /// Says everything again if this machine's addresses have changed.
+    fn look_at_addresses(&mut self) {
+        let addresses = self.interfaces.addresses();
+        let (known, again) = &mut self.addresses;
+        if *known != addresses {
+            (*known, *again) = (addresses, SAY_AGAIN);
+        }
+        if *again > 0 {
+            *again -= 1;
+            if let Some(announcement) = &self.said
+                && let Err(error) = self.say(announcement)
+            {
+                debug!(%error, "cannot be said again");
+            }
+        }
+    }
+
     fn resolved(&mut self, service: &ResolvedService) -> Option<Event> {
         let announcement = txt::read(|key| service.get_property_val_str(key))?;
         let node = announcement.node;
         // A record that speaks for another node than its name says could never be taken back.
-        if Some(node) == self.me || instance(&service.fullname)? != node {
+        if self.me() == Some(node) || instance(&service.fullname)? != node {
             return None;
         }
         let mut addresses: Vec<SocketAddr> = service
@@ -99,22 +154,22 @@ impl Mdns {
 
 impl Discovery for Mdns {
     fn announce(&mut self, announcement: &Announcement) -> Result<(), DiscoveryError> {
-        self.me = Some(announcement.node);
         self.in_sight.remove(&announcement.node);
-        let info = ServiceInfo::new(
-            SERVICE,
-            &announcement.node.to_string(),
-            &self.hostname,
-            (),
-            self.port,
-            txt::write(announcement).as_slice(),
-        );
-        register(&self.daemon, info).map(|_| ())
+        self.say(announcement)?;
+        self.said = Some(announcement.clone());
+        Ok(())
     }
 
     async fn next(&mut self) -> Event {
         loop {
-            match self.browser.recv_async().await {
+            let heard = tokio::select! {
+                heard = self.browser.recv_async() => heard,
+                _ = self.look.tick() => {
+                    self.look_at_addresses();
+                    continue;
+                }
+            };
+            match heard {
                 Ok(ServiceEvent::ServiceResolved(service)) => {
                     if let Some(event) = self.resolved(&service) {
                         return event;
@@ -142,7 +197,7 @@ impl Discovery for Mdns {
 
 impl Drop for Mdns {
     fn drop(&mut self) {
-        if let Some(me) = self.me {
+        if let Some(me) = self.me() {
             // The daemon answers over a channel; nobody waits for it here, but it goes on until it has said goodbye.
             _ = self.daemon.unregister(&format!("{me}.{SERVICE}"));
         }

@@ -21,7 +21,9 @@ pub struct BrambleName {
 
 impl std::fmt::Debug for BrambleName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BrambleName").field("published", &self.published).finish_non_exhaustive()
+        f.debug_struct("BrambleName")
+            .field("published", &self.published)
+            .finish_non_exhaustive()
     }
 }
 
