@@ -19,11 +19,14 @@
 //!   no node has more than fits; all routes point to what answers; invocations were counted once
 //! - a bramble at rest writes nothing
 //!
-//! Not here yet: more than one controller, snapshots, joining by discovery.
+//! How a bramble comes about is simulated by itself, in [`founding`].
+//!
+//! Not here yet: more than one controller, snapshots.
 
 mod bramble;
 mod checks;
 mod controller;
+pub mod founding;
 mod node;
 mod world;
 
