@@ -111,8 +111,19 @@ pub struct FunctionSummary {
     pub ready: u32,
     /// Names of the nodes that have a replica of it, each as often as it has one.
     pub nodes: Vec<String>,
+    /// Its replicas, for who draws each one.
+    pub placements: Vec<ReplicaAt>,
     /// Invocations that ended per second, over the last seconds.
     pub rate: f64,
+}
+
+/// One replica in few words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaAt {
+    /// Name of its node.
+    pub node: String,
+    /// Where it stands.
+    pub phase: Phase,
 }
 
 /// How a function stands.

@@ -39,12 +39,16 @@ export function ago(time) {
   return new Date(time).toLocaleDateString();
 }
 
+/** Hues that people tell apart: few where hues look alike. */
+const HUES = [4, 26, 44, 78, 128, 168, 190, 212, 238, 268, 302, 334];
+
 /** A colour of its own for every name, the same on every device: a hue and one of three shades. */
 export function paint(element, name) {
   let hash = 2166136261;
   for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
+  hash = Math.imul(hash ^ (hash >>> 15), 2246822519);
   hash = (hash ^ (hash >>> 13)) >>> 0;
-  element.style.setProperty("--hue", String((hash % 24) * 15));
+  element.style.setProperty("--hue", String(HUES[hash % HUES.length]));
   element.dataset.shade = String((hash >>> 8) % 3);
   return element;
 }

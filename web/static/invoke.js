@@ -10,6 +10,7 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 const TYPES = ["text/plain", "application/json", "text/markdown", "text/csv", "application/x-www-form-urlencoded", "application/octet-stream", "image/png", "image/jpeg"];
 const BODILESS = ["GET", "HEAD"];
 const LAST_ANSWERS = 8;
+const DEFAULT_NAMESPACE = "openfaas-fn";
 
 /** Bytes of base64 text. */
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -23,9 +24,12 @@ function headersOf(text) {
   });
 }
 
-/** Fills `form` for the function and shows answers in `place`. Answers `{ example(example) }`, which fills it in. */
-export function invokePanel(form, place, { name, namespace }) {
-  const base = `/function/${name}.${namespace}`;
+/**
+ * Fills `form` for the function and shows answers in `place`. Answers `{ example(example) }`, which fills it in; who
+ * presses before it is known that there is one waits for `ready`.
+ */
+export function invokePanel(form, place, { name, namespace, ready }) {
+  const base = namespace === DEFAULT_NAMESPACE ? `/function/${name}` : `/function/${name}.${namespace}`;
   let prepared = null;
   let running = null;
   let free = () => {};
@@ -88,19 +92,21 @@ export function invokePanel(form, place, { name, namespace }) {
     event.preventDefault();
     if (running) return;
     say(problem, "");
-    const suffix = path.value.trim();
-    const address = base + (suffix === "" || /^[/?]/.test(suffix) ? suffix : `/${suffix}`);
     running = new AbortController();
     set(send, "aria-busy", true);
     say(send, "Waiting …");
     stop.hidden = false;
-    const began = performance.now();
     try {
+      if (!("typed" in form.dataset)) await ready;
+      const suffix = path.value.trim();
+      const address = base + (suffix === "" || /^[/?]/.test(suffix) ? suffix : `/${suffix}`);
+      const began = performance.now();
       const answer = await fetch(address, { ...request(), signal: running.signal });
       const received = await collect(answer.body);
       const took = performance.now() - began;
       free();
       free = await showAnswer(place, { name, answer, body: received, took, open: method.value === "GET" ? address : null });
+      place.scrollIntoView({ block: "nearest" });
       remember(answer.status, took, answer.headers.get("x-bramble-node"));
       delete form.dataset.typed;
     } catch (error) {

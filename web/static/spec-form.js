@@ -21,7 +21,7 @@ function field(name, title, hint, attributes = {}) {
   const problem = h("span", { class: "problem", id: `${own}-problem` });
   const element = h("div", { class: "field" }, h("label", { for: own }, title), input, hint && h("span", { class: "hint", id: `${own}-hint` }, hint), problem);
   set(input, "aria-describedby", hint ? `${own}-hint ${own}-problem` : `${own}-problem`);
-  return { name, element, input, problem, focus: () => input.focus() };
+  return { name, title, element, input, problem, focus: () => input.focus() };
 }
 
 /** Rows of names, with values where `value` names them. */
@@ -46,7 +46,7 @@ function rows(name, title, hint, key, value) {
   };
   add.addEventListener("click", () => make().focus());
   const read = () => [...body.children].map((row) => [row.children[0].value.trim(), value ? row.children[1].value : ""]).filter(([one, other]) => one || other);
-  return { name, element, problem, make, read, clear: () => body.replaceChildren(), focus: () => (body.querySelector("input") ?? add).focus() };
+  return { name, title, element, problem, make, read, clear: () => body.replaceChildren(), focus: () => (body.querySelector("input") ?? add).focus() };
 }
 
 /**
@@ -139,8 +139,9 @@ export function specForm(form, { button, locked = false, send }) {
       return;
     }
     if (more.contains(about.element)) more.open = true;
-    say(about.problem, text);
-    say(summary, `Not done: ${text}`);
+    const [, rest] = /^[\w.]+: (.*)/s.exec(text) ?? [null, text];
+    say(about.problem, rest);
+    say(summary, `${about.title}: ${rest}`);
     if (about.input) set(about.input, "aria-invalid", true);
     about.focus();
   }

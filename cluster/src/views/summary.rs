@@ -25,6 +25,13 @@ pub fn function_summaries(state: &State, memory: &LeaderMemory) -> Vec<v1::Funct
             sentence: sentence(state, name),
             ready: count(ready),
             nodes: its.iter().map(|replica| state.node_name(replica.node)).collect(),
+            placements: its
+                .iter()
+                .map(|replica| v1::ReplicaAt {
+                    node: state.node_name(replica.node),
+                    phase: replica.phase,
+                })
+                .collect(),
             rate: (memory.rates.rate(name) * 10.0).round() / 10.0,
         }
     };

@@ -21,7 +21,9 @@ let settled = false;
 
 mark($("mark"), name);
 const showEvents = events($("events"));
-const panel = invokePanel($("invoke"), $("answer"), full);
+let known;
+const ready = new Promise((resolve) => { known = resolve; });
+const panel = invokePanel($("invoke"), $("answer"), { ...full, ready });
 const logs = logView({ place: $("lines"), state: $("log-state"), pause: $("pause"), clear: $("clear") }, full);
 const spec = specForm($("spec"), {
   button: "Change",
@@ -169,4 +171,4 @@ get(`/api/v1/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(nam
   if (entry?.example && !("typed" in $("invoke").dataset)) panel.example(entry.example);
 }).catch((error) => {
   if (error.status === 404) showSummary(null);
-});
+}).finally(known);

@@ -12,6 +12,8 @@ const HOT_C = 80;
 
 let nodes = null;
 let functions = null;
+/** Warnings that every node has: said once. */
+let common = new Set();
 
 /** A bar with its words: `{ element, show(part, words) }`. */
 function bar(title) {
@@ -35,6 +37,7 @@ function board(node) {
   const master = h("span", { class: "master" }, drawing(CROWN), "master");
   const about = h("p", { class: "faint" });
   const memory = bar("RAM");
+  const promised = bar("Promised");
   const load = bar("Load");
   const heat = h("span", { class: "heat" });
   const replicas = h("ul", { class: "dots" });
@@ -44,7 +47,7 @@ function board(node) {
   const element = h("li", { class: "board" },
     h("img", { src: picture.pathname, alt: "", width: 72, height: 48 }),
     h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase), about),
-    h("div", { class: "gauges" }, memory.element, load.element, heat),
+    h("div", { class: "gauges" }, memory.element, promised.element, load.element, heat),
     h("div", { class: "load" }, replicas, none),
     warnings);
   const showDots = dots(replicas);
@@ -60,13 +63,16 @@ function board(node) {
       const used = now.memory_bytes - (now.memory_available_bytes ?? 0);
       const part = heard ? used / now.memory_bytes : 0;
       memory.show(part, heard ? `${Math.round(part * 100)} %` : "–", part > 0.9);
+      const room = now.memory_for_replicas_bytes;
+      const mebibytes = (amount) => Math.round(amount / (1 << 20));
+      promised.show(now.memory_requested_bytes / room, `${mebibytes(now.memory_requested_bytes)} of ${mebibytes(room)} MiB`);
       const busy = (now.load ?? 0) / Math.max(1, now.cores);
       load.show(busy, now.load === null || now.load === undefined || now.phase === "down" ? "–" : now.load.toFixed(2), busy > 1);
       const hot = now.temperature_c;
       heat.hidden = hot === undefined || hot === null;
       say(heat, heat.hidden ? "" : `${Math.round(hot)} °C`);
       set(heat, "class", hot >= HOT_C ? "heat hot" : "heat");
-      warnings.replaceChildren(...now.warnings.map((text) => h("li", null, drawing(WARNING), text)));
+      warnings.replaceChildren(...now.warnings.filter((text) => !common.has(text)).map((text) => h("li", null, drawing(WARNING), text)));
       const here = (functions ?? []).flatMap((fn) => drawn(fn, byNode(fn.placements).get(now.name) ?? []));
       showDots(here);
       say(none, here.length > 0 ? "" : now.phase === "down" ? "Unplugged or out of reach; its replicas run elsewhere." : "No replicas");
@@ -106,6 +112,9 @@ const showLegend = list($("legend"), (fn) => `${fn.namespace}/${fn.name}`, entry
 
 function show() {
   if (nodes) {
+    const [first] = nodes;
+    common = new Set(nodes.length > 1 ? first.warnings.filter((text) => nodes.every((node) => node.warnings.includes(text))) : []);
+    $("everywhere").replaceChildren(...[...common].map((text) => h("li", null, drawing(WARNING), `On every node: ${text}`)));
     showStack(nodes);
     const up = nodes.filter((node) => node.phase !== "down").length;
     numbers[0].show(up === nodes.length ? count(up) : `${up} of ${nodes.length}`, up === nodes.length ? (up === 1 ? "node" : "nodes") : "nodes up");
