@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hyper::StatusCode;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,9 +25,10 @@ use crate::service::{Door, Service};
 /// Rest after a failed accept: out of file descriptors is not cured by asking again at once.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// Between closing the door and telling connections to end: a connection that is told so before its first request has
-/// been read ends without an answer.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+/// Between closing the door and telling connections to end. Until then each connection's next answer says that it is the
+/// last: a connection that is just told to end may meet a request on its way, which nobody would answer. Those that
+/// nobody uses take this long to end.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// An open door and everyone who came through it.
 pub(crate) struct Server {
@@ -33,6 +36,8 @@ pub(crate) struct Server {
     door: Door,
     /// Becomes true when connections shall end; every connection holds a receiver.
     closing: watch::Sender<bool>,
+    /// Whether answers say that they are their connection's last.
+    leaving: Rc<Cell<bool>>,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -55,6 +60,7 @@ impl Server {
             listener,
             door,
             closing: watch::Sender::new(false),
+            leaving: Rc::default(),
             read_timeout: config.read_timeout,
             write_timeout: config.write_timeout,
         })
@@ -82,6 +88,7 @@ impl Server {
             service: service.clone(),
             door: self.door,
             closing: self.closing.subscribe(),
+            leaving: self.leaving.clone(),
             read_timeout: self.read_timeout,
             write_timeout: self.write_timeout,
         };
@@ -96,7 +103,9 @@ impl Server {
             self.admit(stream, service);
         }
         drop(self.listener);
-        sleep(LAST_WORDS.min(self.write_timeout)).await;
+        self.leaving.set(true);
+        // Sooner where everyone has left by then.
+        _ = timeout(LAST_WORDS.min(self.write_timeout), self.closing.closed()).await;
         self.closing.send_replace(true);
         _ = timeout(self.write_timeout, self.closing.closed()).await;
     }
@@ -106,6 +115,7 @@ struct Connection {
     service: Rc<Service>,
     door: Door,
     closing: watch::Receiver<bool>,
+    leaving: Rc<Cell<bool>>,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -117,7 +127,15 @@ impl Connection {
         let deadline = Rc::new(Cell::new(None::<Instant>));
         let answering = service_fn(|request| {
             let answer = self.service.answer(request, self.door, deadline.clone());
-            async { Ok::<_, Infallible>(answer.await) }
+            let leaving = self.leaving.clone();
+            async move {
+                let mut answer = answer.await;
+                if leaving.get() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut connection = pin!(
             http1::Builder::new()

@@ -5,13 +5,14 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Response, Watchdog, eventually, runs, send};
+use support::{Response, Watchdog, eventually, read_head, runs, send};
 use tempfile::TempDir;
 
 /// Runs the binary to its end.
@@ -156,7 +157,7 @@ fn what_is_under_way_is_finished_before_the_end() {
 /// Sends a request on a connection of its own. `None` when nobody is let in any more: the connection is refused, or
 /// reset without an answer because it stood before the door when that was closed.
 fn call(port: u16, body: &[u8]) -> Option<Response> {
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let head = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -214,6 +215,57 @@ fn under_load_everyone_who_is_let_in_is_answered_and_the_end_comes_in_time() {
     }
 }
 
+/// Callers that keep their connections, as gateways do: the last answer on each says that it is the last, so nobody sends
+/// a request into a connection that is just being closed.
+#[test]
+fn under_load_kept_connections_end_with_an_answer() {
+    for mode in ["serializing", "static"] {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("index.html"), "x").unwrap();
+        let mut watchdog = Watchdog::start(&[
+            ("fprocess", "cat"),
+            ("mode", mode),
+            ("static_path", folder.path().to_str().unwrap()),
+            ("healthcheck_interval", "300ms"),
+            ("write_timeout", "3s"),
+        ]);
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let stream = watchdog.connect();
+                thread::spawn(move || until_the_last_answer(stream))
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(200));
+
+        watchdog.signal(Signal::TERM);
+
+        assert!(watchdog.ended().success());
+        for caller in callers {
+            let answers = caller.join().unwrap();
+            assert!(answers > 1, "{mode}: {answers}");
+        }
+    }
+}
+
+/// Makes one request after the other until an answer says that it is the last, and counts the answers.
+fn until_the_last_answer(mut stream: TcpStream) -> usize {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    for answers in 1.. {
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+            .unwrap();
+        let (status, headers) = read_head(&mut reader).expect("a request that was sent is answered");
+        assert_eq!(status, 200);
+        let header = |name| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let length: usize = header("content-length").unwrap().1.parse().unwrap();
+        reader.read_exact(&mut vec![0; length]).unwrap();
+        if header("connection").is_some_and(|(_, value)| value == "close") {
+            return answers;
+        }
+    }
+    unreachable!("the numbers do not end")
+}
+
 #[test]
 fn the_drain_ends_after_write_timeout() {
     let own = [
@@ -260,8 +312,8 @@ fn it_listens_only_where_it_is_told_to() {
     let own = [("fprocess", "cat"), ("bramble_listen_address", "127.0.0.2")];
     let watchdog = Watchdog::start(&own);
 
-    assert!(std::net::TcpStream::connect(("127.0.0.1", watchdog.port)).is_err());
-    assert!(std::net::TcpStream::connect(("127.0.0.2", watchdog.port)).is_ok());
+    assert!(TcpStream::connect(("127.0.0.1", watchdog.port)).is_err());
+    assert!(TcpStream::connect(("127.0.0.2", watchdog.port)).is_ok());
 }
 
 #[test]
@@ -312,7 +364,7 @@ fn as_the_first_process_it_collects_orphans() {
         .unwrap()
         .id;
     for _ in 0..3 {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         send(&mut stream, "POST", "/", &[], b"x");
         assert_eq!(Response::read(&mut stream).unwrap().text(), "started\n");
     }
