@@ -11,8 +11,10 @@ use std::{
 
 use api::NodeId;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use sha2::Sha256;
 
 use crate::{Authority, AuthorityError, tls::Configs, verify};
 
@@ -82,6 +84,13 @@ impl std::fmt::Debug for NodeKey {
         f.debug_struct("NodeKey")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+impl Clone for NodeKey {
+    fn clone(&self) -> Self {
+        let key = KeyPair::try_from(self.key.serialized_der()).expect("a key reads back what it wrote");
+        Self { key, id: self.id }
     }
 }
 
@@ -235,6 +244,17 @@ impl Identity {
 
     pub(crate) fn private(&self) -> PrivateKeyDer<'static> {
         self.key.private()
+    }
+
+    /// A key that only this node can derive, one for each `purpose`.
+    ///
+    /// # Panics
+    /// Never: a MAC takes a key of any length.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let private = self.key.private();
+        let mut mac = Hmac::<Sha256>::new_from_slice(private.secret_der()).expect("takes any key");
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
     }
 
     /// The certificate of the bramble's authority, DER.

@@ -357,6 +357,8 @@ async fn a_bramble_proves_itself_to_another_without_learning_anything() {
         .await
         .unwrap();
     assert_eq!(found.node, door.id);
+    sleep(Duration::from_millis(100)).await;
+    assert!(door.office.told().is_empty(), "{:?}", door.office.told());
     let error = prove(&key, door.address, None, Arc::clone(&OTHER_KEY))
         .await
         .unwrap_err();

@@ -273,6 +273,7 @@ impl JoinHost {
                     frame::write(stream, &answer).await.ok()?;
                     return None;
                 }
+                Turn::End => return None,
                 Turn::Decide(request) => return Some(request),
                 Turn::Refuse(refusal) => {
                     self.refuse(from, node, refusal.to_string());

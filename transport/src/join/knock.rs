@@ -189,7 +189,10 @@ pub async fn prove(
     meant: Option<NodeId>,
     secret: Arc<JoinSecret>,
 ) -> Result<Announcement, JoinError> {
-    let (_, greeted) = Line::greet(key, to, meant, Some(secret)).await?;
+    let (mut line, greeted) = Line::greet(key, to, meant, Some(secret)).await?;
+    if let Some(enough) = line.joiner.enough(&greeted) {
+        line.say(&enough).await?;
+    }
     Ok(greeted.announcement)
 }
 

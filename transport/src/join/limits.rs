@@ -1,14 +1,14 @@
 //! How many strangers are spoken with. Pure: time is passed in.
 //!
 //! A handshake costs some milliseconds on a Pi, and anybody on the network can ask for one. Each address gets a few
-//! and then one a second; all together get what a bramble of a hundred nodes needs when it is founded, and no more
+//! and then three a second; all together get what a bramble of a hundred nodes needs when it is founded, and no more
 //! than a third of a core.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// Conversations that one address may begin at once, and per second after that.
 const ADDRESS_BURST: u32 = 12;
-const ADDRESS_PER_SECOND: u32 = 1;
+const ADDRESS_PER_SECOND: u32 = 3;
 
 /// The same for all addresses together.
 const ALL_BURST: u32 = 200;
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn one_address_gets_a_few_and_then_one_a_second() {
+    fn one_address_gets_a_few_and_then_three_a_second() {
         let mut limits = Limits::new(Duration::ZERO);
         assert_eq!(allowed(&mut limits, from(1), 0, 100), 12);
-        assert_eq!(allowed(&mut limits, from(1), 5, 100), 5);
-        assert_eq!(allowed(&mut limits, from(2), 5, 1), 1, "others are not held up");
+        assert_eq!(allowed(&mut limits, from(1), 2, 100), 6);
+        assert_eq!(allowed(&mut limits, from(2), 2, 1), 1, "others are not held up");
     }
 
     #[test]

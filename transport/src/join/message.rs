@@ -56,6 +56,11 @@ pub(super) enum FromJoiner {
         /// Commitment to the nonce that comes with the request.
         commitment: Blob<Bytes32>,
     },
+    /// It knows the host now and wants no more. Proves the join key, so that nobody can call up proofs unnoticed.
+    Enough {
+        /// The proof.
+        proof: Blob<Bytes32>,
+    },
     /// Who it is and what it wants.
     Request {
         /// A [`Request`] as text.
@@ -226,6 +231,7 @@ mod tests {
             commitment: Blob([5; 32]),
         };
         matches_golden("join-hello.json", &hello);
+        matches_golden("join-enough.json", &FromJoiner::Enough { proof: Blob([9; 32]) });
         let request = Request {
             nonce: Blob([6; 32]),
             vote: true,

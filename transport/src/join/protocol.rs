@@ -85,6 +85,8 @@ pub(super) enum Turn {
     Say(Vec<u8>),
     /// Says this, and that is all.
     SayAndEnd(Vec<u8>),
+    /// Says nothing any more: the joiner has what it wanted.
+    End,
     /// Asks what to do with this node, and says that.
     Decide(Box<JoinRequest>),
     /// Says no.
@@ -154,6 +156,14 @@ impl Host {
                 FromJoiner::Request { said, proof },
             ) if keyed == proof.is_some() => {
                 self.asked([hello, greeting], &commitment, &said, proof.map(|proof| proof.0))
+            }
+            (HostState::Greeted { hello, greeting, .. }, FromJoiner::Enough { proof }) => {
+                let secret = self.me.secret.as_deref();
+                let said = [hello, greeting];
+                match secret.is_some_and(|it| holds(it, Prover::Joiner, &self.channel, &said, &proof.0)) {
+                    true => Turn::End,
+                    false => Turn::Refuse(Refusal::WrongKey),
+                }
             }
             _ => Turn::Refuse(Refusal::Damaged),
         }
@@ -400,6 +410,14 @@ impl Joiner {
             Blob(prove(secret, Prover::Joiner, &self.channel, &all))
         });
         encode(&FromJoiner::Request { said, proof })
+    }
+
+    /// What a joiner with a key says to a host that it only wanted to know.
+    pub(super) fn enough(&self, greeted: &Greeted) -> Option<Vec<u8>> {
+        let secret = self.secret.as_deref()?;
+        let said = [hash(&self.hello), greeted.said];
+        let proof = Blob(prove(secret, Prover::Joiner, &self.channel, &said));
+        Some(encode(&FromJoiner::Enough { proof }))
     }
 
     /// The host answered.

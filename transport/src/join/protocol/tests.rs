@@ -203,6 +203,19 @@ fn a_proof_cannot_be_sent_back_to_its_maker() {
 }
 
 #[test]
+fn nobody_without_the_key_can_call_up_a_proof_and_leave_unnoticed() {
+    let world = World::new();
+    let (mut host, joiner) = (world.host(1, Some(&SECRET)), world.joiner(1, Some(&SECRET)));
+    let greeted = joiner.greeted(&say(host.heard(joiner.hello()))).unwrap();
+    assert!(matches!(host.heard(&joiner.enough(&greeted).unwrap()), Turn::End));
+
+    let mut host = world.host(1, Some(&SECRET));
+    say(host.heard(joiner.hello()));
+    let made_up = encode(&FromJoiner::Enough { proof: Blob([0; 32]) });
+    assert!(matches!(host.heard(&made_up), Turn::Refuse(Refusal::WrongKey)));
+}
+
+#[test]
 fn a_host_with_a_certificate_of_another_bramble_is_found_out() {
     let (world, foreign) = (World::new(), World::new());
     for secret in [None, Some(&*SECRET)] {
