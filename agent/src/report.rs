@@ -50,6 +50,12 @@ impl Machine {
     }
 }
 
+/// What this machine runs with an engine that runs `engine`, the best first.
+pub(crate) fn node_platforms(engine: &[Platform]) -> Vec<Platform> {
+    let machine = Machine::read();
+    platforms(&machine.board.platforms(&machine.system), engine)
+}
+
 /// What the board can run, if the engine can, too: a 32-bit Docker on a 64-bit kernel fetches 32-bit images. An
 /// engine that is made for something else altogether knows best.
 fn platforms(board: &[String], engine: &[Platform]) -> Vec<Platform> {

@@ -22,7 +22,7 @@ pub const EXPORT_PATH: &str = "/v1/images/export";
 /// Where on the node-to-node port a node takes an archive of images into its engine.
 pub const LOAD_PATH: &str = "/v1/images/load";
 
-/// Where on the node-to-node port a node forgets an image: `?name=NAME`.
+/// Where on the node-to-node port a node removes an image: `?id=ID`, as its engine calls it.
 pub const REMOVE_PATH: &str = "/v1/images/remove";
 
 /// Where on the node-to-node port a controller says which images functions use.

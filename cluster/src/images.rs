@@ -34,7 +34,7 @@ use crate::{
     state::{NodePhase, State},
 };
 
-pub use list::list;
+pub use list::{copies, list};
 
 /// Room that has to stay free on a node beside a pushed image, in bytes.
 const SPARE_BYTES: u64 = 256 << 20;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
-    FunctionName, Platform,
+    FunctionName, NodeId, Platform,
     ids::DEFAULT_NAMESPACE,
     images::{ImageFacts, Reference, built_in},
     v1,
@@ -53,11 +53,33 @@ impl<'a> Entry<'a> {
 /// Every image that a node holds, that was sent to the bramble or that a function uses, by name.
 pub fn list(state: &State, memory: &LeaderMemory) -> Vec<v1::Image> {
     let everything: Vec<Found<'_>> = everywhere(state, memory).collect();
+    let entries = entries(state, &everything);
+    entries
+        .iter()
+        .map(|(name, entry)| view(state, &everything, name, entry))
+        .collect()
+}
+
+/// One image of the list, and what each node that holds it calls it.
+pub fn copies(
+    state: &State,
+    memory: &LeaderMemory,
+    name: &str,
+) -> Option<(v1::Image, Vec<(NodeId, String)>)> {
+    let everything: Vec<Found<'_>> = everywhere(state, memory).collect();
+    let entries = entries(state, &everything);
+    let (name, entry) = entries.get_key_value(name)?;
+    let copies = everything.iter().filter(|found| entry.is(found));
+    let copies = copies.map(|found| (found.node, found.image.id.clone())).collect();
+    Some((view(state, &everything, name, entry), copies))
+}
+
+fn entries<'a>(state: &'a State, everything: &[Found<'a>]) -> BTreeMap<String, Entry<'a>> {
     let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
     for (name, facts) in state.pushed_images() {
-        entries.insert(name.clone(), Entry::of(facts, &everything));
+        entries.insert(name.clone(), Entry::of(facts, everything));
     }
-    for found in &everything {
+    for found in everything {
         for name in &found.image.names {
             if state.pushed_images().contains_key(name) {
                 continue;
@@ -71,7 +93,7 @@ pub fn list(state: &State, memory: &LeaderMemory) -> Vec<v1::Image> {
     }
     for function in state.functions().values() {
         if let Some(facts) = function.image.as_deref().filter(|facts| facts.problem.is_none()) {
-            let entry = || Entry::of(facts, &everything);
+            let entry = || Entry::of(facts, everything);
             entries
                 .entry(familiar(&function.spec.image))
                 .or_insert_with(entry);
@@ -85,24 +107,25 @@ pub fn list(state: &State, memory: &LeaderMemory) -> Vec<v1::Image> {
             entry.add(found);
         }
     }
-    let view = |(name, entry): (String, Entry<'_>)| {
-        let holders = everything.iter().filter(|found| entry.is(found));
-        let nodes: BTreeSet<String> = holders.map(|found| state.node_name(found.node)).collect();
-        let users = state
-            .functions()
-            .iter()
-            .filter(|(_, function)| familiar(&function.spec.image) == name);
-        v1::Image {
-            digest: entry.digest.to_owned(),
-            platforms: entry.platforms.iter().map(ToString::to_string).collect(),
-            size_bytes: entry.size_bytes,
-            nodes: nodes.into_iter().collect(),
-            used_by: users.map(|(name, _)| short(name)).collect(),
-            built_in: built_in(&name).is_some(),
-            name,
-        }
-    };
-    entries.into_iter().map(view).collect()
+    entries
+}
+
+fn view(state: &State, everything: &[Found<'_>], name: &str, entry: &Entry<'_>) -> v1::Image {
+    let holders = everything.iter().filter(|found| entry.is(found));
+    let nodes: BTreeSet<String> = holders.map(|found| state.node_name(found.node)).collect();
+    let users = state
+        .functions()
+        .iter()
+        .filter(|(_, function)| familiar(&function.spec.image) == name);
+    v1::Image {
+        digest: entry.digest.to_owned(),
+        platforms: entry.platforms.iter().map(ToString::to_string).collect(),
+        size_bytes: entry.size_bytes,
+        nodes: nodes.into_iter().collect(),
+        used_by: users.map(|(name, _)| short(name)).collect(),
+        built_in: built_in(name).is_some(),
+        name: name.to_owned(),
+    }
 }
 
 /// A function's name as people write it.

@@ -1,15 +1,15 @@
 //! `/api/v1/images`: what there is, and what users bring and take away.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use api::{NodeId, images::Reference, v1};
+use api::{images::Reference, v1};
 use axum::{
     Extension, Json,
     body::Body,
     extract::{Query, State},
     response::{IntoResponse, Response},
 };
-use cluster::{Action, images, state::NodePhase};
+use cluster::{Action, images};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use tracing::info;
@@ -83,24 +83,17 @@ pub(crate) async fn remove(
     Extension(who): Extension<SignedIn>,
     Query(Named { name }): Query<Named>,
 ) -> Result<StatusCode, ImageError> {
-    let name = name
-        .parse::<Reference>()
-        .map_err(|error| ApiError::bad_request(error.to_string()))?
-        .to_string();
+    // What lost its name is listed, and removed, by its id.
+    let name = match name.parse::<Reference>() {
+        _ if name.starts_with("sha256:") => name,
+        Ok(reference) => reference.to_string(),
+        Err(error) => return Err(ApiError::bad_request(error.to_string()).into()),
+    };
     let state = controller.state();
-    let (image, holders) = {
+    let (image, copies) = {
         let memory = controller.desk.memory();
-        let found = images::list(&state, &memory)
-            .into_iter()
-            .find(|image| image.name == name);
-        let image = found.ok_or_else(|| ApiError::not_found(format!("no node holds an image {name}")))?;
-        let up = state
-            .nodes()
-            .iter()
-            .filter(|(_, node)| node.phase == NodePhase::Up);
-        let holds = |id: &NodeId| image.nodes.contains(&state.node_name(*id));
-        let holders: BTreeSet<NodeId> = up.map(|(id, _)| *id).filter(holds).collect();
-        (image, holders)
+        let found = images::copies(&state, &memory, &name);
+        found.ok_or_else(|| ApiError::not_found(format!("no node holds an image {name}")))?
     };
     if image.built_in {
         return Err(ApiError::bad_request(format!("{name} is built in: nodes would make it again")).into());
@@ -113,8 +106,8 @@ pub(crate) async fn remove(
         )
         .into());
     }
-    for node in holders {
-        controller.remove_image_on(node, &name).await?;
+    for (node, id) in copies {
+        controller.remove_image_on(node, &id).await?;
     }
     if state.pushed_images().contains_key(&name) {
         controller.change(&who.user, Action::RemoveImage { name }).await?;

@@ -51,11 +51,11 @@ impl Controller {
         decode(&bytes).map_err(|error| ApiError::with_status(StatusCode::BAD_GATEWAY, error.to_string()))
     }
 
-    /// Has `node` take the name `name` from what Bramble brought there.
-    pub(super) async fn remove_image_on(&self, node: NodeId, name: &str) -> Result<(), ApiError> {
-        let request = Request::post(format!("{REMOVE_PATH}?name={name}"))
+    /// Has `node` remove the image that its engine calls `id`, if Bramble brought it there.
+    pub(super) async fn remove_image_on(&self, node: NodeId, id: &str) -> Result<(), ApiError> {
+        let request = Request::post(format!("{REMOVE_PATH}?id={id}"))
             .body(transport::Body::empty())
-            .map_err(|_| ApiError::bad_request(format!("`{name}` does not name an image")))?;
+            .map_err(|_| ApiError::bad_request(format!("`{id}` does not name an image")))?;
         let answer = self.ask_node(node, request).await?;
         let (parts, body) = answer.into_parts();
         if parts.status.is_success() {

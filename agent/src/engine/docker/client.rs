@@ -85,7 +85,7 @@ pub(super) fn forgive(result: Result<(), Error>, statuses: &[u16]) -> Result<(),
 }
 
 /// What Docker said, without its wrapping.
-fn said(error: &Error) -> Option<&str> {
+pub(super) fn said(error: &Error) -> Option<&str> {
     match error {
         Error::DockerResponseServerError { message, .. } => Some(message),
         Error::DockerStreamError { error } => Some(error),
