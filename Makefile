@@ -6,7 +6,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build builtin test check bench dist clean
+.PHONY: help demo build builtin test check bench dist screenshot clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,9 @@ bench: ## print figures: invocation path beside nginx, memory, start times, byte
 
 dist: ## build what Pis run, for x86_64, arm64 and armv7 (ARCH=arm64 builds one), into target/dist
 	scripts/dist $(ARCH)
+
+screenshot: build ## draw the portal's pictures in docs/pictures/ (needs chromium and chromium-driver)
+	$(CARGO) run --locked -p tests --example screenshot
 
 clean:
 	$(CARGO) clean
