@@ -6,6 +6,7 @@
 use std::{fs, path::Path};
 
 use crate::{
+    files,
     revision::{Model, Processor, Revision, model_of_compatible},
     system::{System, meminfo_bytes},
 };
@@ -32,11 +33,11 @@ pub fn read(root: &Path) -> Board {
     let tree = root.join("proc/device-tree");
     let cpuinfo = fs::read_to_string(root.join("proc/cpuinfo")).unwrap_or_default();
     let revision = tree_revision(&tree).or_else(|| Revision::parse(cpuinfo_value(&cpuinfo, "Revision")?));
-    let compatible = text_of(&tree.join("compatible")).unwrap_or_default();
-    let model_text = text_of(&tree.join("model"))
+    let compatible = files::text(&tree.join("compatible")).unwrap_or_default();
+    let model_text = files::text(&tree.join("model"))
         .or_else(|| cpuinfo_value(&cpuinfo, "Model").map(str::to_owned))
         .map(|text| without_version(&text));
-    let serial = text_of(&tree.join("serial-number"))
+    let serial = files::text(&tree.join("serial-number"))
         .or_else(|| cpuinfo_value(&cpuinfo, "Serial").map(str::to_owned))
         .filter(|serial| serial.bytes().any(|b| b.is_ascii_alphanumeric() && b != b'0'));
 
@@ -99,13 +100,6 @@ fn tree_revision(tree: &Path) -> Option<Revision> {
     Revision::decode(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
-fn text_of(file: &Path) -> Option<String> {
-    let bytes = fs::read(file).ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 fn cpuinfo_value<'a>(cpuinfo: &'a str, key: &str) -> Option<&'a str> {
     let line = cpuinfo
         .lines()
@@ -136,7 +130,7 @@ fn short_of(text: &str) -> String {
 }
 
 fn no_pi(root: &Path) -> (String, String) {
-    let named = text_of(&root.join("sys/class/dmi/id/product_name")).filter(|name| {
+    let named = files::text(&root.join("sys/class/dmi/id/product_name")).filter(|name| {
         !matches!(
             name.as_str(),
             "To Be Filled By O.E.M." | "System Product Name" | "None"
@@ -231,6 +225,66 @@ pub(crate) mod tests {
         )
         .unwrap();
         assert_eq!(read(root.path()).short, "pi-400");
+    }
+
+    #[test]
+    fn the_device_tree_is_believed_before_cpuinfo() {
+        let root = tree(&[
+            (
+                "proc/cpuinfo",
+                "Revision : a02082\nSerial : 00000000aaaaaaaa\nModel : Raspberry Pi 3 Model B Rev 1.2\n",
+            ),
+            ("proc/device-tree/serial-number", "10000000bbbbbbbb\0"),
+            ("proc/device-tree/system/x", ""),
+        ]);
+        let revision = 0x00d0_4170_u32.to_be_bytes();
+        fs::write(
+            root.path().join("proc/device-tree/system/linux,revision"),
+            revision,
+        )
+        .unwrap();
+        let board = read(root.path());
+        assert_eq!((board.short.as_str(), board.memory_mib), ("pi-5", Some(8192)));
+        assert_eq!(board.serial.as_deref(), Some("10000000bbbbbbbb"));
+    }
+
+    #[test]
+    fn memory_that_the_code_leaves_open_is_rounded_up_from_what_is_seen() {
+        let fitted = |code: &str, seen_kib: u32| {
+            let root = tree(&[
+                ("proc/cpuinfo", &format!("Revision : {code}\n")),
+                ("proc/meminfo", &format!("MemTotal: {seen_kib} kB\n")),
+            ]);
+            read(root.path()).memory_mib
+        };
+        assert_eq!(fitted("f03111", 3_884_332), Some(4096));
+        assert_eq!(fitted("f04170", 8_252_416), Some(8192));
+        assert_eq!(fitted("0015", 240_000), Some(256));
+        assert_eq!(fitted("0015", 496_000), Some(512));
+        assert_eq!(fitted("902120", 430_000), Some(512));
+    }
+
+    #[test]
+    fn the_500_plus_is_told_by_what_the_firmware_writes() {
+        let root = tree(&[(
+            "proc/cpuinfo",
+            "Revision : e04190\nModel : Raspberry Pi 500+ Rev 1.0\n",
+        )]);
+        let board = read(root.path());
+        assert_eq!(
+            (board.words.as_str(), board.short.as_str()),
+            ("Raspberry Pi 500+", "pi-500")
+        );
+        assert_eq!(board.memory_mib, Some(16_384));
+    }
+
+    #[test]
+    fn a_revision_that_is_cut_short_is_passed_over() {
+        let root = tree(&[
+            ("proc/cpuinfo", "Revision : a020d3\n"),
+            ("proc/device-tree/system/linux,revision", "ab"),
+        ]);
+        assert_eq!(read(root.path()).short, "pi-3b-plus");
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub static MODELS: &[Model] = models![
     0x17 "5" "5 Model B" "5-model-b" Bcm2712
     0x18 "cm5" "Compute Module 5" "5-compute-module" Bcm2712
     0x19 "500" "500" "500" Bcm2712
-    0x1a "cm5-lite" "Compute Module 5 Lite" "5-compute-module-lite" Bcm2712
+    0x1a "cm5-lite" "Compute Module 5 Lite" "5-compute-module" Bcm2712
     0x1b "cm0" "Compute Module 0" "compute-module-0" Bcm2837
 ];
 
@@ -139,7 +139,7 @@ pub(crate) fn model_of_compatible(compatible: &str) -> Option<&'static Model> {
     MODELS.iter().find(|m| m.compatible == name)
 }
 
-/// One old-style code: code, type, version, MiB, maker.
+/// One old-style code: code, type, version, MiB (zero where boards with the same code differ), maker.
 type Old = (u32, u8, (u8, u8), u32, Maker);
 
 /// Boards from before type codes.
@@ -160,7 +160,7 @@ const OLD: &[Old] = &[
     (0x12, 0x02, (1, 1), 256, Maker::SonyUk),
     (0x13, 0x03, (1, 2), 512, Maker::Embest),
     (0x14, 0x06, (1, 0), 512, Maker::Embest),
-    (0x15, 0x02, (1, 1), 256, Maker::Embest),
+    (0x15, 0x02, (1, 1), 0, Maker::Embest),
 ];
 
 const NEW_STYLE: u32 = 1 << 23;
@@ -181,7 +181,7 @@ impl Revision {
                 code,
                 model: model(type_code),
                 version,
-                memory_mib: Some(mib),
+                memory_mib: Some(mib).filter(|mib| *mib > 0),
                 processor: Processor::Bcm2835,
                 maker,
             });
@@ -220,54 +220,123 @@ mod tests {
     use super::*;
 
     /// Code, short name, version, MiB, maker, processor.
-    type Vector = (
-        &'static str,
-        &'static str,
-        (u8, u8),
-        Option<u32>,
-        Maker,
-        Processor,
-    );
+    type Vector<'a> = (&'a str, &'static str, (u8, u8), Option<u32>, Maker, Processor);
 
     #[test]
-    fn the_official_codes_mean_what_the_official_table_says() {
+    fn new_codes_mean_what_the_official_table_says() {
         use Maker::{Egoman, Embest, SonyJapan, SonyUk, Stadium};
         use Processor::{Bcm2711, Bcm2712, Bcm2835, Bcm2836, Bcm2837};
-        let vectors: &[Vector] = &[
+        let vectors: &[Vector<'_>] = &[
             ("a01041", "pi-2b", (1, 1), Some(1024), SonyUk, Bcm2836),
             ("a21041", "pi-2b", (1, 1), Some(1024), Embest, Bcm2836),
+            ("a01040", "pi-2b", (1, 0), Some(1024), SonyUk, Bcm2836),
             ("a02042", "pi-2b", (1, 2), Some(1024), SonyUk, Bcm2837),
+            ("a22042", "pi-2b", (1, 2), Some(1024), Embest, Bcm2837),
             ("a02082", "pi-3b", (1, 2), Some(1024), SonyUk, Bcm2837),
+            ("a22082", "pi-3b", (1, 2), Some(1024), Embest, Bcm2837),
             ("a32082", "pi-3b", (1, 2), Some(1024), SonyJapan, Bcm2837),
             ("a52082", "pi-3b", (1, 2), Some(1024), Stadium, Bcm2837),
+            ("a22083", "pi-3b", (1, 3), Some(1024), Embest, Bcm2837),
             ("a020d3", "pi-3b-plus", (1, 3), Some(1024), SonyUk, Bcm2837),
+            ("a020d4", "pi-3b-plus", (1, 4), Some(1024), SonyUk, Bcm2837),
             ("9020e0", "pi-3a-plus", (1, 0), Some(512), SonyUk, Bcm2837),
+            ("9020e1", "pi-3a-plus", (1, 1), Some(512), SonyUk, Bcm2837),
             ("a03111", "pi-4b", (1, 1), Some(1024), SonyUk, Bcm2711),
+            ("b03111", "pi-4b", (1, 1), Some(2048), SonyUk, Bcm2711),
+            ("c03111", "pi-4b", (1, 1), Some(4096), SonyUk, Bcm2711),
+            ("b03112", "pi-4b", (1, 2), Some(2048), SonyUk, Bcm2711),
+            ("c03112", "pi-4b", (1, 2), Some(4096), SonyUk, Bcm2711),
             ("b03114", "pi-4b", (1, 4), Some(2048), SonyUk, Bcm2711),
+            ("c03114", "pi-4b", (1, 4), Some(4096), SonyUk, Bcm2711),
             ("d03114", "pi-4b", (1, 4), Some(8192), SonyUk, Bcm2711),
+            ("b03115", "pi-4b", (1, 5), Some(2048), SonyUk, Bcm2711),
+            ("c03115", "pi-4b", (1, 5), Some(4096), SonyUk, Bcm2711),
+            ("d03115", "pi-4b", (1, 5), Some(8192), SonyUk, Bcm2711),
             ("902120", "pi-zero-2w", (1, 0), Some(512), SonyUk, Bcm2837),
             ("c03130", "pi-400", (1, 0), Some(4096), SonyUk, Bcm2711),
+            ("c03131", "pi-400", (1, 1), Some(4096), SonyUk, Bcm2711),
+            ("a03140", "pi-cm4", (1, 0), Some(1024), SonyUk, Bcm2711),
+            ("b04170", "pi-5", (1, 0), Some(2048), SonyUk, Bcm2712),
             ("c04170", "pi-5", (1, 0), Some(4096), SonyUk, Bcm2712),
+            ("d04170", "pi-5", (1, 0), Some(8192), SonyUk, Bcm2712),
+            ("a04171", "pi-5", (1, 1), Some(1024), SonyUk, Bcm2712),
+            ("b04171", "pi-5", (1, 1), Some(2048), SonyUk, Bcm2712),
+            ("c04171", "pi-5", (1, 1), Some(4096), SonyUk, Bcm2712),
+            ("d04171", "pi-5", (1, 1), Some(8192), SonyUk, Bcm2712),
             ("e04171", "pi-5", (1, 1), Some(16_384), SonyUk, Bcm2712),
+            ("d04180", "pi-cm5", (1, 0), Some(8192), SonyUk, Bcm2712),
             ("d04190", "pi-500", (1, 0), Some(8192), SonyUk, Bcm2712),
+            ("e04190", "pi-500", (1, 0), Some(16_384), SonyUk, Bcm2712),
+            ("b041a0", "pi-cm5-lite", (1, 0), Some(2048), SonyUk, Bcm2712),
+            ("900021", "pi-a-plus", (1, 1), Some(512), SonyUk, Bcm2835),
+            ("900032", "pi-b-plus", (1, 2), Some(512), SonyUk, Bcm2835),
+            ("900061", "pi-cm1", (1, 1), Some(512), SonyUk, Bcm2835),
+            ("900092", "pi-zero", (1, 2), Some(512), SonyUk, Bcm2835),
             ("920093", "pi-zero", (1, 3), Some(512), Embest, Bcm2835),
+            ("9000c1", "pi-zero-w", (1, 1), Some(512), SonyUk, Bcm2835),
+            ("a020a0", "pi-cm3", (1, 0), Some(1024), SonyUk, Bcm2837),
+            ("a02100", "pi-cm3-plus", (1, 0), Some(1024), SonyUk, Bcm2837),
+            ("2a02082", "pi-3b", (1, 2), Some(1024), SonyUk, Bcm2837),
+            ("80a02082", "pi-3b", (1, 2), Some(1024), SonyUk, Bcm2837),
+            ("f03111", "pi-4b", (1, 1), None, SonyUk, Bcm2711),
             ("000e", "pi-b", (2, 0), Some(512), SonyUk, Bcm2835),
             ("1000003", "pi-b", (1, 0), Some(256), Egoman, Bcm2835),
         ];
-        for (text, short, version, mib, maker, processor) in vectors {
-            let revision = Revision::parse(text).unwrap();
-            assert_eq!(revision.model.unwrap().short, *short, "{text}");
-            assert_eq!(
-                (
-                    revision.version,
-                    revision.memory_mib,
-                    revision.maker,
-                    revision.processor
-                ),
-                (*version, *mib, *maker, *processor),
-                "{text}"
-            );
+        for vector in vectors {
+            assert_vector(vector);
         }
+    }
+
+    #[test]
+    fn old_codes_mean_what_the_official_table_says() {
+        use Maker::{Egoman, Embest, Qisda, SonyUk};
+        use Processor::Bcm2835;
+        let vectors: &[Vector<'_>] = &[
+            ("0002", "pi-b", (1, 0), Some(256), Egoman, Bcm2835),
+            ("0003", "pi-b", (1, 0), Some(256), Egoman, Bcm2835),
+            ("0004", "pi-b", (2, 0), Some(256), SonyUk, Bcm2835),
+            ("0005", "pi-b", (2, 0), Some(256), Qisda, Bcm2835),
+            ("0006", "pi-b", (2, 0), Some(256), Egoman, Bcm2835),
+            ("0007", "pi-a", (2, 0), Some(256), Egoman, Bcm2835),
+            ("0008", "pi-a", (2, 0), Some(256), SonyUk, Bcm2835),
+            ("0009", "pi-a", (2, 0), Some(256), Qisda, Bcm2835),
+            ("000d", "pi-b", (2, 0), Some(512), Egoman, Bcm2835),
+            ("000e", "pi-b", (2, 0), Some(512), SonyUk, Bcm2835),
+            ("000f", "pi-b", (2, 0), Some(512), Egoman, Bcm2835),
+            ("0010", "pi-b-plus", (1, 2), Some(512), SonyUk, Bcm2835),
+            ("0011", "pi-cm1", (1, 0), Some(512), SonyUk, Bcm2835),
+            ("0012", "pi-a-plus", (1, 1), Some(256), SonyUk, Bcm2835),
+            ("0013", "pi-b-plus", (1, 2), Some(512), Embest, Bcm2835),
+            ("0014", "pi-cm1", (1, 0), Some(512), Embest, Bcm2835),
+            ("0015", "pi-a-plus", (1, 1), None, Embest, Bcm2835),
+        ];
+        for vector in vectors {
+            assert_vector(vector);
+            // Over-volted boards show further digits in front.
+            assert_vector(&(
+                &format!("100{}", vector.0),
+                vector.1,
+                vector.2,
+                vector.3,
+                vector.4,
+                vector.5,
+            ));
+        }
+    }
+
+    fn assert_vector((text, short, version, mib, maker, processor): &Vector<'_>) {
+        let revision = Revision::parse(text).unwrap();
+        assert_eq!(revision.model.unwrap().short, *short, "{text}");
+        assert_eq!(
+            (
+                revision.version,
+                revision.memory_mib,
+                revision.maker,
+                revision.processor
+            ),
+            (*version, *mib, *maker, *processor),
+            "{text}"
+        );
     }
 
     #[test]

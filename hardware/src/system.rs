@@ -1,6 +1,12 @@
 //! The system that runs on the board: kernel, operating system, cores, memory.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use crate::files;
 
 /// What the system says of itself; read once, since it changes only with a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +29,31 @@ impl System {
     /// Reads below `root`; what no file tells comes from the running kernel.
     pub fn read(root: &Path) -> Self {
         Self {
-            machine: rustix::system::uname().machine().to_string_lossy().into_owned(),
+            machine: files::text(&root.join("proc/sys/kernel/arch"))
+                .unwrap_or_else(|| rustix::system::uname().machine().to_string_lossy().into_owned()),
             os: os_name(root).unwrap_or_else(|| "Linux".to_owned()),
             cores: std::thread::available_parallelism()
                 .ok()
                 .and_then(|n| u16::try_from(n.get()).ok())
                 .unwrap_or(1),
-            page_bytes: u32::try_from(rustix::param::page_size()).unwrap_or(4096),
+            page_bytes: page_bytes(root)
+                .or_else(|| u32::try_from(rustix::param::page_size()).ok())
+                .unwrap_or(4096),
             memory_bytes: meminfo_bytes(root, "MemTotal").unwrap_or(0),
         }
     }
+}
+
+/// The page size as the kernel tells it of any process: `KernelPageSize:       16 kB`.
+fn page_bytes(root: &Path) -> Option<u32> {
+    // The file is long, and only its first lines are needed.
+    let file = BufReader::new(File::open(root.join("proc/self/smaps")).ok()?);
+    let line = file
+        .lines()
+        .take(8)
+        .find_map(|line| Some(line.ok()?.strip_prefix("KernelPageSize:")?.to_owned()))?;
+    let kib: u32 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// `PRETTY_NAME` of os-release.
@@ -66,6 +87,21 @@ mod tests {
             "NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n",
         )]);
         assert_eq!(System::read(root.path()).os, "Debian GNU/Linux 13 (trixie)");
+    }
+
+    #[test]
+    fn architecture_and_page_size_come_from_the_tree() {
+        let root = tree(&[
+            ("proc/sys/kernel/arch", "aarch64\n"),
+            (
+                "proc/self/smaps",
+                "00400000-00404000 r-xp 00000000 b3:02 1 /usr/bin/x\nSize:  16 kB\nKernelPageSize:       16 kB\nMMUPageSize:  16 kB\n",
+            ),
+        ]);
+        let system = System::read(root.path());
+        assert_eq!((system.machine.as_str(), system.page_bytes), ("aarch64", 16_384));
+        let this = System::read(Path::new("/"));
+        assert_eq!(this.page_bytes as usize, rustix::param::page_size());
     }
 
     #[test]
