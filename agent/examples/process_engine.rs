@@ -49,6 +49,7 @@ async fn run(builtin_dir: OsString, run_dir: OsString) -> Result<(), Box<dyn Err
             version: 1,
             spec: FunctionSpec::check(&deployment, "")?,
             image: None,
+            secrets: Default::default(),
         });
         engine
             .run(

@@ -11,9 +11,11 @@ use crate::{
     config::{AgentConfig, EngineConfig},
     engine::{
         Engine,
-        docker::{DockerConfig, DockerEngine},
+        docker::{DockerConfig, DockerEngine, Yard},
         process::{ProcessConfig, ProcessEngine},
     },
+    images::{ImagePort, Sources, cleaner},
+    logs::Logs,
     reconciler::Reconciler,
     shared::Shared,
     sync::Sync,
@@ -40,26 +42,55 @@ pub struct Agent {
     gateway: Gateway,
     client: Client,
     shared: Arc<Shared>,
+    sources: Sources,
+    /// Docker's images, where this node runs Docker.
+    yard: Option<Yard>,
+    logs: Logs,
 }
 
 impl Agent {
-    /// An agent that does nothing yet. `gateway` is told of routes and replicas, `client` reaches the leader.
+    /// An agent that does nothing yet. `gateway` is told of routes and replicas, `client` reaches the leader, and
+    /// `bulk` other nodes for images.
     ///
     /// # Errors
     /// [`AgentError`] where the node's directory cannot be used.
-    pub fn new(mut config: AgentConfig, gateway: Gateway, client: Client) -> Result<Self, AgentError> {
+    pub fn new(
+        mut config: AgentConfig,
+        gateway: Gateway,
+        client: Client,
+        bulk: Client,
+    ) -> Result<Self, AgentError> {
         let unusable = |source| AgentError::StateDir {
             path: config.state_dir.clone(),
             source,
         };
         std::fs::create_dir_all(&config.state_dir).map_err(unusable)?;
         config.state_dir = config.state_dir.canonicalize().map_err(unusable)?;
+        let shared = Shared::new();
+        let sources = Sources::new(client.clone(), bulk, gateway.clone(), shared.holders.subscribe());
+        let yard = match &config.engine {
+            EngineConfig::Docker { place } => Some(Yard::new(place.clone())),
+            EngineConfig::Process { .. } => None,
+        };
         Ok(Self {
             config: Arc::new(config),
             gateway,
             client,
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(shared),
+            sources,
+            yard,
+            logs: Logs::default(),
         })
+    }
+
+    /// Answers what other nodes ask about images.
+    pub fn images(&self) -> ImagePort {
+        ImagePort::new(self.yard.clone(), self.sources.clone(), &self.config.name)
+    }
+
+    /// What this node's replicas write.
+    pub fn logs(&self) -> Logs {
+        self.logs.clone()
     }
 
     /// Where replicas reach this node, once that is known: the node takes HTTP there, for functions that call
@@ -80,6 +111,8 @@ impl Agent {
                     node: config.node,
                     bramble: config.bramble.clone(),
                     builtin_dir: config.builtin_dir.clone(),
+                    yard: self.yard.clone().unwrap_or_else(|| Yard::new(place.clone())),
+                    sources: self.sources.clone(),
                 });
                 self.run_with(engine, stop).await;
             }
@@ -96,8 +129,16 @@ impl Agent {
 
     /// Runs on any engine until `stop`.
     pub async fn run_with(self, engine: impl Engine, stop: CancellationToken) {
-        let reconciler = Reconciler::new(Arc::new(engine), self.shared.clone(), self.gateway.clone());
+        let engine = Arc::new(engine);
+        self.logs.read_from(engine.clone());
+        let reconciler = Reconciler::new(engine, self.shared.clone(), self.gateway.clone());
         let sync = Sync::new(self.config, self.shared, self.gateway, self.client);
-        tokio::join!(reconciler.run(stop.clone()), sync.run(stop));
+        let (yard, sources, cleaner_stop) = (self.yard, self.sources, stop.clone());
+        let cleaner = async {
+            if let Some(yard) = yard {
+                cleaner::run(yard, sources, cleaner_stop).await;
+            }
+        };
+        tokio::join!(reconciler.run(stop.clone()), sync.run(stop), cleaner);
     }
 }

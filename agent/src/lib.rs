@@ -12,6 +12,8 @@
 //! What to do is decided without effects ([`plan`], [`replicas`]); the [`engine`]s and the reconciler carry it out
 //! without choices of their own. Nothing is written down: containers carry labels, and the leader knows the rest.
 //!
+//! [`images`] brings images from node to node, [`mod@logs`] tells what replicas write.
+//!
 //! [`discovery`] finds other nodes on the network, before and after this one is part of a bramble.
 //!
 //! May touch: its engine, the replicas' health paths, the leader through `transport`, the node's gateway,
@@ -26,6 +28,8 @@ pub mod builtin;
 mod config;
 pub mod discovery;
 pub mod engine;
+pub mod images;
+pub mod logs;
 pub mod plan;
 pub mod probe;
 mod prober;

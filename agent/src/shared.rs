@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     engine::Abilities,
+    images::sources::HoldersByDigest,
     plan::Now,
     replicas::{OlderGeneration, Replicas},
 };
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) report: watch::Sender<Report>,
     /// The bridge's address for functions that call the gateway.
     pub(crate) bridge: watch::Sender<Option<IpAddr>>,
+    /// Who holds the images that this node needs, as the leader last said.
+    pub(crate) holders: watch::Sender<HoldersByDigest>,
 }
 
 /// What is told about the engine and what it runs.
@@ -63,6 +66,7 @@ impl Shared {
             ordered: Notify::new(),
             report: watch::Sender::default(),
             bridge: watch::Sender::new(None),
+            holders: watch::Sender::default(),
         }
     }
 

@@ -248,6 +248,12 @@ impl Sync {
             self.gateway.set_routes(routes);
         }
         self.leader_knows = orders.holdings;
+        // Before the orders that need them.
+        self.shared.holders.send_if_modified(|holders| {
+            let changed = *holders != orders.holders;
+            *holders = orders.holders;
+            changed
+        });
         let Some(desired) = orders.desired else {
             return true;
         };

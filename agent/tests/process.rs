@@ -99,6 +99,7 @@ impl World {
             version: 1,
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
+            secrets: Default::default(),
         };
         self.run(Step::Start {
             replica,

@@ -105,6 +105,7 @@ impl Leader {
             version: 1,
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
+            secrets: Default::default(),
         };
         self.answer.send_replace(SyncAnswer::Orders(Orders {
             generation,
@@ -229,7 +230,13 @@ impl World {
             controllers,
             virtual_board: None,
         };
-        let agent = Agent::new(config, self.gateway.clone(), Client::new(self.identity.clone())).unwrap();
+        let agent = Agent::new(
+            config,
+            self.gateway.clone(),
+            Client::new(self.identity.clone()),
+            Client::bulk(self.identity.clone()),
+        )
+        .unwrap();
         tokio::spawn(agent.run_with(self.engine.clone(), self.stop.clone()));
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]) and before it is part of
 //! anything ([`join`]), the conversation between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it
-//! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), the function store ([`store`]), and the envelope that gives every stored or sent value a
+//! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), the function store ([`store`]), what replicas write
+//! ([`logs`]), what only some may know ([`secrets`]), and the envelope that gives every stored or sent value a
 //! version ([`versioned`]).
 //!
 //! May touch: nothing. No I/O, no clock, no randomness, so that every other room can depend on it.
@@ -14,8 +15,10 @@
 pub mod ids;
 pub mod images;
 pub mod join;
+pub mod logs;
 pub mod node;
 pub mod openfaas;
+pub mod secrets;
 pub mod spec;
 pub mod store;
 pub mod sync;

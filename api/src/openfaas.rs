@@ -2,7 +2,7 @@
 //!
 //! Unknown fields are passed over; `null` means the same as absent, because the official client sends it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +180,9 @@ pub struct FunctionStatus {
     /// Constraints as they were written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,
+    /// Names of the secrets that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Labels: present even when empty, since clients follow the pointer.
     pub labels: BTreeMap<String, String>,
     /// Annotations: present even when empty.
@@ -235,6 +238,7 @@ impl FunctionStatus {
             env_process: spec.process.clone(),
             env_vars: spec.env.clone(),
             constraints: spec.constraints.iter().map(|c| c.text.clone()).collect(),
+            secrets: spec.secrets.iter().cloned().collect(),
             labels: spec.labels.clone(),
             annotations: spec.annotations.clone(),
             limits: spec.limits.as_ref().map(FunctionResources::from_checked),
@@ -266,6 +270,34 @@ pub struct DeleteFunctionRequest {
         skip_serializing_if = "String::is_empty"
     )]
     pub namespace: String,
+}
+
+/// Body of POST, PUT and DELETE `/system/secrets`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// Its name.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub name: String,
+    /// The namespace; the default one when empty.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub namespace: String,
+    /// The value, where it is text.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// The value in base64; counts where both are there.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub raw_value: String,
+}
+
+impl fmt::Debug for Secret {
+    /// Without the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Body of POST `/system/scale-function/{name}`; the name in the path is the one that counts.

@@ -2,13 +2,18 @@
 //!
 //! The strings that clients want back exactly as they wrote them stay beside their meaning.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{FunctionName, IdError},
     openfaas::FunctionDeployment,
+    secrets::{SecretError, check_name},
     units::{Cpu, Memory, QuantityError, Written},
 };
 
@@ -155,6 +160,9 @@ pub struct FunctionSpec {
     /// What a replica is placed by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Resources>,
+    /// Names of the secrets that it reads.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
     /// Whether the replica may write only to `/tmp`.
     #[serde(default)]
     pub read_only_root: bool,
@@ -166,6 +174,9 @@ pub enum SpecError {
     /// No name.
     #[error("validation failed: service: is required")]
     NoName,
+    /// A secret's name that none can have.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// No image.
     #[error("validation failed: image: is required")]
     NoImage,
@@ -258,6 +269,7 @@ impl FunctionSpec {
             constraints,
             limits,
             requests,
+            secrets: secrets(written)?,
             read_only_root: written.read_only_root_filesystem,
         };
         spec.check_amounts()?;
@@ -370,6 +382,17 @@ impl FunctionSpec {
         let quiet = of("healthcheck_interval").unwrap_or(write);
         (write + quiet).min(Duration::from_secs(600))
     }
+}
+
+/// The secrets that a deployment names, each once.
+fn secrets(written: &FunctionDeployment) -> Result<BTreeSet<String>, SpecError> {
+    let names = written.secrets.iter().flatten();
+    names
+        .map(|name| {
+            check_name(name)?;
+            Ok(name.clone())
+        })
+        .collect()
 }
 
 /// Whether an engine could take `text` as the name of an image.

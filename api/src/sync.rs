@@ -181,6 +181,9 @@ pub struct DesiredReplica {
     /// What the image's name meant when this version was deployed; `None` for built-in images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Arc<ImageFacts>>,
+    /// Versions of the secrets that it is to be given, by name; their values are asked for (`api::secrets`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, u64>,
 }
 
 /// Where every function is answered: all that a gateway needs to carry invocations.

@@ -209,6 +209,12 @@ impl Timestamp {
         )
     }
 
+    /// Reads RFC 3339 in any time zone; `None` where the text is something else. Before 1970 counts as 1970.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+    }
+
     /// As RFC 3339 in UTC, the way OpenFaaS clients expect it: `2026-11-21T10:20:30Z`.
     pub fn to_rfc3339(self) -> String {
         i64::try_from(self.0)

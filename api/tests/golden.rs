@@ -153,6 +153,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
                 version: 2,
                 spec: spec(),
                 image: Some(Arc::new(image())),
+                secrets: Default::default(),
             },
         )])),
         routes: Some(Routes {

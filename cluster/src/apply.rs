@@ -7,6 +7,7 @@ mod functions;
 mod images;
 mod nodes;
 mod replicas;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -96,6 +97,9 @@ impl Change<'_> {
                 self.note_cleaned(node, &cleaned);
                 Ok(())
             }
+            Action::PutSecret { name, value, expect } => self.put_secret(name, value, expect),
+            Action::RemoveSecret { name } => self.remove_secret(&name),
+            Action::PutKey { node, id, key } => self.put_key(node, id, key),
             Action::PutUser {
                 name,
                 password_hash,

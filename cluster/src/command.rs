@@ -17,7 +17,12 @@ use api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{permissions::Role, state::NodePhase, totals::FunctionTotals};
+use crate::{
+    permissions::Role,
+    secrets::{Sealed, SecretName},
+    state::NodePhase,
+    totals::FunctionTotals,
+};
 
 /// One change of the state, as it goes into the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -202,6 +207,29 @@ pub enum Action {
         /// What it removed.
         cleaned: Cleaned,
     },
+    /// Keep a secret, or change it.
+    PutSecret {
+        /// Namespace and name.
+        name: SecretName,
+        /// The value, sealed with the bramble's key.
+        value: Sealed,
+        /// What must be there.
+        expect: Expect,
+    },
+    /// Forget a secret.
+    RemoveSecret {
+        /// Namespace and name.
+        name: SecretName,
+    },
+    /// Give a controller the key that secrets are sealed with.
+    PutKey {
+        /// The controller.
+        node: NodeId,
+        /// Which key.
+        id: String,
+        /// The key, closed for that controller alone.
+        key: Sealed,
+    },
     /// Let someone sign in, or change their password or role.
     PutUser {
         /// The name they sign in with.
@@ -325,6 +353,9 @@ impl fmt::Display for Action {
             Self::CleanImages { node, cleaned } => {
                 write!(f, "node {node} removed {} images", cleaned.images.len())
             }
+            Self::PutSecret { name, .. } => write!(f, "put secret {name}"),
+            Self::RemoveSecret { name } => write!(f, "remove secret {name}"),
+            Self::PutKey { node, .. } => write!(f, "give node {node} the bramble's key"),
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }

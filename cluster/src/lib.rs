@@ -16,6 +16,7 @@
 //! - [`liveness`], [`sync`], [`memory`]: the leader's side of the conversation with agents, and what only it knows
 //! - [`routes`], [`views`], [`lights`]: what others are told
 //! - [`bootstrap`]: what a node does before it is part of a bramble, and when two brambles meet
+//! - [`secrets`]: sealed, and who may have which
 //! - [`totals`], [`rates`], [`permissions`]: invocations ever and lately counted; who may do what
 //!
 //! Not here: storing and replicating commands (the controller's `raft`), running anything (the agent).
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod rates;
 pub mod routes;
 pub mod schedule;
+pub mod secrets;
 pub mod state;
 pub mod sync;
 #[cfg(test)]

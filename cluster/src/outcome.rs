@@ -5,6 +5,8 @@ use std::{error::Error, fmt};
 use api::{FunctionName, NodeId, Revision, versioned::Versioned};
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::SecretName;
+
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +58,12 @@ pub enum Refusal {
     NoSuchNode(NodeId),
     /// Nobody sent an image of this name.
     NoSuchImage(String),
+    /// A secret of this name is there.
+    SecretExists(SecretName),
+    /// No secret of this name is there.
+    NoSuchSecret(SecretName),
+    /// Secrets are sealed with another key than this one.
+    AnotherKey,
     /// What the plan relied on has changed; the next one will do better.
     Stale(Stale),
 }
@@ -82,6 +90,13 @@ impl fmt::Display for Refusal {
             Self::NoSuchFunction(name) => write!(f, "function {name} not found"),
             Self::NoSuchNode(id) => write!(f, "no node {id} in this bramble"),
             Self::NoSuchImage(name) => write!(f, "nobody sent an image {name} to this bramble"),
+            Self::SecretExists(name) => {
+                write!(f, "secret {} already exists; update it instead", name.name())
+            }
+            Self::NoSuchSecret(name) => {
+                write!(f, "unable to find secret: {}; create it first", name.name())
+            }
+            Self::AnotherKey => f.write_str("the bramble's secrets are sealed with another key"),
             Self::Stale(Stale::Function(name)) => {
                 write!(f, "function {name} changed since the plan was made")
             }

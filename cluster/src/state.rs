@@ -18,7 +18,12 @@ use api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Actor, permissions::Role, totals::FunctionTotals};
+use crate::{
+    command::Actor,
+    permissions::Role,
+    secrets::{Keyring, Secret, SecretName},
+    totals::FunctionTotals,
+};
 
 /// How many events are kept: some days of a quiet bramble, under 100 KB in a snapshot.
 pub const MAX_EVENTS: usize = 400;
@@ -38,6 +43,10 @@ pub struct State {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) pushed: BTreeMap<String, Arc<ImageFacts>>,
     pub(crate) users: BTreeMap<String, User>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
+    #[serde(default, skip_serializing_if = "Keyring::is_empty")]
+    pub(crate) keyring: Keyring,
     pub(crate) totals: BTreeMap<FunctionName, Arc<FunctionTotals>>,
     pub(crate) activity: VecDeque<Arc<Event>>,
     pub(crate) routes_revision: u64,
@@ -285,6 +294,21 @@ impl State {
     /// Everyone who may sign in, by name.
     pub fn users(&self) -> &BTreeMap<String, User> {
         &self.users
+    }
+
+    /// All secrets, sealed.
+    pub fn secrets(&self) -> &BTreeMap<SecretName, Arc<Secret>> {
+        &self.secrets
+    }
+
+    /// The secret `name`, sealed.
+    pub fn secret(&self, name: &SecretName) -> Option<&Secret> {
+        self.secrets.get(name).map(Arc::as_ref)
+    }
+
+    /// The key that secrets are sealed with, closed for each controller.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// Invocations of each function, as they were checkpointed last.

@@ -18,6 +18,7 @@ use crate::{
     liveness::Moment,
     memory::LeaderMemory,
     routes::routes,
+    secrets::versions,
     state::{Node, NodePhase, Replica, State},
 };
 
@@ -116,6 +117,7 @@ pub fn desired(state: &State, node: NodeId) -> BTreeMap<ReplicaId, DesiredReplic
             version: replica.version,
             spec: spec.as_ref().clone(),
             image: function.image_of(replica.version).cloned(),
+            secrets: versions(state, function, replica.version),
         };
         Some((id, desired))
     })

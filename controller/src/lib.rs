@@ -11,6 +11,7 @@
 //! - `reconciler`: the leader's loop
 //! - [`auth`], `http`: who asks, and what they are answered
 //! - `live`: what open pages show
+//! - `secrets`, `vault`: kept sealed, given to the nodes that need them
 //! - `images`, `registry`: what images' names mean, and images that users bring
 //!
 //! Not here: decisions (`cluster`), invocations (`gateway`), the portal's pages (`web`).
@@ -24,6 +25,8 @@ mod live;
 pub mod raft;
 mod reconciler;
 mod registry;
+mod secrets;
+mod vault;
 
 use std::{
     path::PathBuf,
@@ -33,6 +36,7 @@ use std::{
 use ::http::{Request, StatusCode};
 use api::{
     NodeId, Revision,
+    secrets::SECRETS_PATH,
     store::Catalogue,
     sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
     versioned::{decode, encode},
@@ -46,16 +50,18 @@ use cluster::{Action, Command, State, permissions::Role};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use transport::Client;
+use zeroize::Zeroizing;
 
 pub use auth::{Auth, AuthError, SESSION_COOKIE, SessionToken, is_browser};
+pub use vault::VaultError;
 
 use auth::{hash_password, is_password};
 use clock::Clock;
 use desk::Desk;
 use http::ApiError;
 use live::Live;
-use images::credentials::{NoSecrets, OpenSecret};
 use raft::{InitializeError, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
+use vault::Vault;
 
 /// The name of the user who may do everything.
 const ADMIN: &str = "admin";
@@ -77,8 +83,10 @@ pub struct ControllerConfig {
     pub bramble: String,
     /// The admin's password, made so whenever it is given.
     pub admin_password: Option<String>,
-    /// Reaches other nodes for bulk transfer: images.
+    /// Reaches other nodes for what takes long: images and logs.
     pub bulk: Client,
+    /// A key that only this node can derive, for what secrets are sealed with.
+    pub vault_key: Zeroizing<[u8; 32]>,
     /// The built-in functions, which the store offers.
     pub catalogue: Catalogue,
 }
@@ -92,6 +100,9 @@ pub enum ControllerError {
     /// It cannot become the first member.
     #[error("failed to begin the bramble's log")]
     Initialize(#[from] InitializeError),
+    /// The key for secrets cannot be made.
+    #[error("failed to make the bramble's key")]
+    Vault(#[from] VaultError),
     /// The first commands were not taken.
     #[error("failed to found the bramble")]
     Found(#[from] ProposeError),
@@ -111,9 +122,9 @@ pub struct Controller {
     pub(crate) desk: Desk,
     pub(crate) auth: Auth,
     pub(crate) clock: Clock,
-    /// Reaches other nodes for bulk transfer.
+    /// Reaches other nodes for what takes long.
     pub(crate) bulk: Client,
-    pub(crate) secrets: Arc<dyn OpenSecret>,
+    pub(crate) vault: Vault,
     pub(crate) live: Live,
     pub(crate) catalogue: Arc<Catalogue>,
     /// What remains to be made so once this controller leads.
@@ -145,6 +156,7 @@ impl Controller {
         let raft = Raft::open(storage, peers).await?;
         raft.initialize([config.id]).await?;
         let desk = Desk::new(raft.clone(), clock);
+        let vault = Vault::new(config.id, &config.vault_key);
         Ok(Self {
             id: config.id,
             live: Live::new(desk.clone()),
@@ -154,7 +166,7 @@ impl Controller {
             raft,
             clock,
             bulk: config.bulk.clone(),
-            secrets: Arc::new(NoSecrets),
+            vault,
             errand: Arc::new(Mutex::new(Some(config))),
         })
     }
@@ -194,6 +206,9 @@ impl Controller {
             self.raft
                 .propose(self.command(Action::Found { name: config.bramble }))
                 .await?;
+        }
+        if let Some(action) = self.vault.missing(&self.state())? {
+            self.raft.propose(self.command(action)).await?;
         }
         let Some(password) = config.admin_password else {
             return Ok(());
@@ -260,6 +275,9 @@ impl Controller {
                 Ok(sync) => encode(&self.desk.sync(from, sync).await).into_response(),
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             };
+        }
+        if path == SECRETS_PATH {
+            return secrets::answer(self, from, request.into_body()).await;
         }
         let request = match images::node::answer(self, from, request).await {
             Ok(answer) => return answer,

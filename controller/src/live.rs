@@ -110,6 +110,11 @@ impl Live {
         Some(listener)
     }
 
+    /// Cancelled when this controller stops.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.inner.closing.clone()
+    }
+
     /// Ends every stream: this controller stops.
     pub(crate) fn close(&self) {
         self.inner.closing.cancel();

@@ -9,10 +9,11 @@ use std::{
 };
 
 use api::{ReplicaId, images::HeldImage};
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Notify;
 
 use crate::{
-    engine::{Abilities, Ending, Engine, EngineError, Progress, Seen, State},
+    engine::{Abilities, Ending, Engine, EngineError, LogsWanted, Progress, Seen, State, Written},
     plan::Step,
 };
 
@@ -164,6 +165,10 @@ impl Engine for SharedFakeEngine {
 
     async fn images_changed(&self) {
         std::future::pending().await
+    }
+
+    async fn logs(&self, _: ReplicaId, _: LogsWanted) -> Result<BoxStream<'static, Written>, EngineError> {
+        self.reach().map(|_| stream::empty().boxed())
     }
 
     async fn has_lock_file(&self, _: ReplicaId) -> bool {

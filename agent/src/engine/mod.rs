@@ -17,7 +17,8 @@ use std::{
     time::Duration,
 };
 
-use api::{FunctionName, Generation, Memory, Platform, ReplicaId, images::HeldImage};
+use api::{FunctionName, Generation, Memory, Platform, ReplicaId, Timestamp, images::HeldImage};
+use futures_util::stream::BoxStream;
 
 use crate::plan::Step;
 
@@ -51,6 +52,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns when something may have changed among the images since the last call.
     fn images_changed(&self) -> impl Future<Output = ()> + Send;
 
+    /// What `replica` writes to its output, the oldest line first. Ends with the replica, or with what is there where
+    /// it is not to be followed.
+    ///
+    /// # Errors
+    /// Where the engine cannot be reached, or knows no such replica any more.
+    fn logs(
+        &self,
+        replica: ReplicaId,
+        wanted: LogsWanted,
+    ) -> impl Future<Output = Result<BoxStream<'static, Written>, EngineError>> + Send;
+
     /// Whether the replica has written `/tmp/.lock`, the older way of saying that it is ready.
     fn has_lock_file(&self, replica: ReplicaId) -> impl Future<Output = bool> + Send;
 
@@ -71,6 +83,26 @@ pub struct Abilities {
 
 /// Takes words on how far a start is: `fetching image: 45 %`.
 pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Which lines of a replica are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogsWanted {
+    /// At most so many of the last ones.
+    pub tail: Option<u32>,
+    /// Only those since.
+    pub since: Option<Timestamp>,
+    /// Whether to go on with what will be written.
+    pub follow: bool,
+}
+
+/// One line that a replica wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// When, RFC 3339.
+    pub time: String,
+    /// What, without the end of the line.
+    pub text: String,
+}
 
 /// What an engine could not do.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,7 @@ fn function(extra: &str) -> DesiredReplica {
         version: 1,
         spec: FunctionSpec::check(&written, "").unwrap(),
         image: None,
+        secrets: Default::default(),
     }
 }
 

@@ -403,6 +403,8 @@ fn a_docker_that_does_not_answer_is_told_in_words() {
         node: NodeId::from_number(1),
         bramble: "test".to_owned(),
         builtin_dir: "/nonexistent".into(),
+        yard: agent::engine::docker::Yard::new(Some("/nonexistent/docker.sock".to_owned())),
+        sources: agent::images::Sources::none(),
     };
     let engine = agent::engine::docker::DockerEngine::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread()

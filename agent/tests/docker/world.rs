@@ -15,6 +15,7 @@ use agent::{
         Abilities, Engine, EngineError, Progress, Seen, State,
         docker::{self, DockerConfig, DockerEngine, labels},
     },
+    images::Sources,
     plan::Step,
     probe,
 };
@@ -87,6 +88,7 @@ pub(crate) fn desired(name: &str, image: &str, extra: &str) -> DesiredReplica {
         version: 1,
         spec: FunctionSpec::check(&written, "").unwrap(),
         image: None,
+        secrets: Default::default(),
     }
 }
 
@@ -112,6 +114,8 @@ impl World {
             node: NodeId::from_number(u128::from_be_bytes(random())),
             bramble: "test".to_owned(),
             builtin_dir: builtin_dir(),
+            yard: docker::Yard::new(None),
+            sources: Sources::none(),
         };
         let engine = DockerEngine::new(config.clone());
         let abilities = engine.open().await.unwrap_or_else(|error| {

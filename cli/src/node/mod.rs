@@ -5,6 +5,7 @@
 //!                       └─ the rest ─────► controller's router, here or passed on (pass_on)
 //! nodes  ──► node port ─┬─ /v1/invoke/… ─► gateway
 //!                       ├─ /v1/http/… ───► controller's router
+//!                       ├─ /v1/images/… ─► agent, else controller
 //!                       └─ /v1/sync, /v1/raft/… ─► controller
 //! ```
 //!
@@ -33,6 +34,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener, signal::unix::SignalKind, task::
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use transport::{Client, Identity};
+use zeroize::Zeroizing;
 
 use config::NodeConfig;
 
@@ -100,13 +102,19 @@ async fn serve(args: NodeArgs) -> Result<()> {
         client.clone(),
     );
     let controller = match config.controller {
-        true => Some(open_controller(&args, id, &client, &bulk, &gateway).await?),
+        true => Some(open_controller(&args, &identity, &client, &bulk, &gateway).await?),
         false => None,
     };
     let portal = controller
         .as_ref()
         .map(|controller| controller.router(web::router(controller.auth().clone())));
 
+    let agent = Agent::new(
+        agent_config(&args, config.clone(), &identity)?,
+        gateway.clone(),
+        client.clone(),
+        bulk,
+    )?;
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
     let front = http::Front::new(
@@ -118,14 +126,19 @@ async fn serve(args: NodeArgs) -> Result<()> {
     parts.spawn(node_port::serve(
         node_listener,
         Arc::clone(&identity),
-        node_port::NodePort::new(gateway.clone(), controller.clone(), portal),
+        node_port::NodePort::new(
+            gateway.clone(),
+            agent.images(),
+            agent.logs(),
+            controller.clone(),
+            portal,
+        ),
         stop.clone(),
     ));
     if let Some(controller) = controller.clone() {
         let stop = stop.clone();
         parts.spawn(async move { controller.run(stop).await.context("the controller failed") });
     }
-    let agent = Agent::new(agent_config(&args, config, &identity)?, gateway, client)?;
     parts.spawn(http::serve_inside(agent.bridge_gateway(), front, stop.clone()));
     let agent_stop = stop.clone();
     parts.spawn(async move {
@@ -230,19 +243,20 @@ fn catalogue(builtin_dir: &Path) -> Result<Catalogue> {
 
 async fn open_controller(
     args: &NodeArgs,
-    id: api::NodeId,
+    identity: &Identity,
     client: &Client,
     bulk: &Client,
     gateway: &Gateway,
 ) -> Result<Controller> {
     let peers = Arc::new(raft_peers::RaftPeers::new(client.clone(), gateway.clone()));
     let controller = ControllerConfig {
-        id,
+        id: identity.id(),
         dir: args.state.join("raft"),
         bramble: DEFAULT_NAME.to_owned(),
         admin_password: std::env::var("BRAMBLE_ADMIN_PASSWORD")
             .ok()
             .filter(|password| !password.is_empty()),
+        vault_key: Zeroizing::new(identity.derive("vault")),
         bulk: bulk.clone(),
         catalogue: catalogue(&builtin_dir(&std::env::current_exe()?)?)?,
     };

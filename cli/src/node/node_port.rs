@@ -2,13 +2,24 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use agent::{images::ImagePort, logs::Logs};
 use anyhow::Result;
+use api::{
+    NodeId,
+    logs::{LOGS_PATH, LogsRequest},
+    versioned::decode,
+};
 use axum::{Router, body::Body as AxumBody};
 use bytes::Bytes;
 use controller::Controller;
+use futures_util::StreamExt;
 use gateway::{Body, Gateway};
 use http::{Request, Response, StatusCode, Uri};
-use hyper::{body::Incoming, service::service_fn};
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::{
+    body::{Frame, Incoming},
+    service::service_fn,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -16,18 +27,31 @@ use transport::{Identity, PeerId};
 
 use super::pass_on;
 
+/// Longest question for logs that is read.
+const MAX_LOGS_REQUEST_BYTES: usize = 4096;
+
 /// Where a request of another node goes.
 #[derive(Clone, Debug)]
 pub(super) struct NodePort {
     gateway: Gateway,
+    images: ImagePort,
+    logs: Logs,
     controller: Option<Controller>,
     portal: Option<Router>,
 }
 
 impl NodePort {
-    pub(super) fn new(gateway: Gateway, controller: Option<Controller>, portal: Option<Router>) -> Self {
+    pub(super) fn new(
+        gateway: Gateway,
+        images: ImagePort,
+        logs: Logs,
+        controller: Option<Controller>,
+        portal: Option<Router>,
+    ) -> Self {
         Self {
             gateway,
+            images,
+            logs,
             controller,
             portal,
         }
@@ -41,7 +65,7 @@ impl NodePort {
         if path.starts_with(gateway::HOP_PREFIX) {
             return Ok(self.gateway.invoke_hop(peer, request).await);
         }
-        if let (true, Some(portal)) = (path.starts_with(pass_on::PREFIX), self.portal) {
+        if let (true, Some(portal)) = (path.starts_with(pass_on::PREFIX), self.portal.clone()) {
             let Some(uri) = without_prefix(request.uri()) else {
                 return Ok(empty(StatusCode::BAD_REQUEST));
             };
@@ -52,6 +76,13 @@ impl NodePort {
                 .unwrap_or_else(|never| match never {});
             return Ok(response.map(Body::other));
         }
+        if path == LOGS_PATH {
+            return Ok(self.answer_logs(peer, request).await);
+        }
+        let request = match self.images.answer(peer, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(request) => request,
+        };
         match self.controller {
             Some(controller) => Ok(controller
                 .node_request(peer, request.map(AxumBody::new))
@@ -59,6 +90,30 @@ impl NodePort {
                 .map(Body::other)),
             None => Ok(empty(StatusCode::NOT_FOUND)),
         }
+    }
+}
+
+impl NodePort {
+    /// What replicas here write, as JSON lines; only for controllers, which know who asked.
+    async fn answer_logs(&self, peer: NodeId, request: Request<Incoming>) -> Response<Body> {
+        if !self.gateway.routes().controllers.contains(&peer) {
+            return empty(StatusCode::FORBIDDEN);
+        }
+        let body = Limited::new(request.into_body(), MAX_LOGS_REQUEST_BYTES)
+            .collect()
+            .await;
+        let Some(wanted) = body
+            .ok()
+            .and_then(|body| decode::<LogsRequest>(&body.to_bytes()).ok())
+        else {
+            return empty(StatusCode::BAD_REQUEST);
+        };
+        let lines = self.logs.read(wanted).map(|line| {
+            let mut line = serde_json::to_vec(&line)?;
+            line.push(b'\n');
+            Ok::<_, serde_json::Error>(Frame::data(Bytes::from(line)))
+        });
+        Response::new(Body::other(StreamBody::new(lines)))
     }
 }
 

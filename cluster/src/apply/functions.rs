@@ -8,6 +8,7 @@ use super::Change;
 use crate::{
     command::Expect,
     outcome::Refusal,
+    secrets::SecretName,
     state::{Function, State},
 };
 
@@ -16,6 +17,15 @@ impl Change<'_> {
     /// it says how many it begins with (OpenFaaS contract 4.10).
     pub(super) fn put_function(&mut self, spec: Arc<FunctionSpec>, expect: Expect) -> Result<(), Refusal> {
         let name = spec.name.clone();
+        let secret = |secret: &String| SecretName::new(name.namespace(), secret);
+        if let Some(missing) = spec
+            .secrets
+            .iter()
+            .map(secret)
+            .find(|name| self.state.secret(name).is_none())
+        {
+            return Err(Refusal::NoSuchSecret(missing));
+        }
         let function = match (self.state.functions.get(&name), expect) {
             (Some(_), Expect::Absent) => return Err(Refusal::AlreadyExists(name)),
             (None, Expect::Present) => return Err(Refusal::NoSuchFunction(name)),

@@ -217,7 +217,7 @@ impl Change<'_> {
     }
 
     /// Says that `node` should run something else than before.
-    fn desired_changed(&mut self, node: NodeId) {
+    pub(super) fn desired_changed(&mut self, node: NodeId) {
         if let Some(node) = self.state.nodes.get_mut(&node) {
             Arc::make_mut(node).generation = self.revision;
         }

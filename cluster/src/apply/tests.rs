@@ -4,6 +4,7 @@ use crate::{
     Action, Actor, Command, Outcome, Refusal, State,
     command::{Expect, PhaseChange},
     permissions::Role,
+    secrets::{Sealed, SecretName},
     state::{MAX_EVENTS, NodePhase},
     testing::{World, bramble, facts, ids, name, pi, spec},
     totals::FunctionTotals,
@@ -298,4 +299,92 @@ fn users_are_kept_and_totals_only_for_functions_that_exist() {
             .totals()
             .is_empty()
     );
+}
+
+fn put_secret(name: &str, expect: Expect) -> Action {
+    Action::PutSecret {
+        name: SecretName::new("openfaas-fn", name),
+        value: Sealed("sealed".to_owned()),
+        expect,
+    }
+}
+
+#[test]
+fn a_function_is_deployed_only_with_secrets_that_exist_and_its_nodes_are_told_of_new_values() {
+    let deployed = r#"env,"secrets":["api-key"]"#;
+    let mut world = bramble().nodes(2);
+    let put = |expect| Action::PutFunction {
+        spec: spec(deployed),
+        expect,
+    };
+    let missing = SecretName::new("openfaas-fn", "api-key");
+    assert_eq!(
+        world.apply(put(Expect::Absent)),
+        Outcome::Refused(Refusal::NoSuchSecret(missing.clone()))
+    );
+    assert!(
+        world
+            .apply(put_secret("api-key", Expect::Absent))
+            .into_result()
+            .is_ok()
+    );
+    assert_eq!(
+        world.apply(put_secret("api-key", Expect::Absent)),
+        Outcome::Refused(Refusal::SecretExists(missing.clone()))
+    );
+    assert!(world.apply(put(Expect::Absent)).into_result().is_ok());
+    let mut world = world.settled();
+    let (id, replica) = world.state.replicas().first_key_value().unwrap();
+    let (id, home, version) = (*id, replica.node, world.state.secret(&missing).unwrap().version);
+    let told = |state: &State| crate::sync::desired(state, home)[&id].secrets.clone();
+    assert_eq!(told(&world.state), [("api-key".to_owned(), version)].into());
+    assert_eq!(
+        crate::secrets::granted(&world.state, home, &name("env")),
+        [missing.clone()]
+    );
+    let other = if home == pi(1) { pi(2) } else { pi(1) };
+    assert_eq!(crate::secrets::granted(&world.state, other, &name("env")), []);
+
+    let before = world.state.generation(home);
+    assert!(
+        world
+            .apply(put_secret("api-key", Expect::Present))
+            .into_result()
+            .is_ok()
+    );
+    assert!(world.state.generation(home) > before, "the node is to be told");
+    assert!(told(&world.state)["api-key"] > version);
+    let before = world.state.generation(home);
+    assert!(
+        world
+            .apply(put_secret("other", Expect::Any))
+            .into_result()
+            .is_ok()
+    );
+    assert_eq!(world.state.generation(home), before, "it is none of its business");
+    let removed = world.apply(Action::RemoveSecret {
+        name: missing.clone(),
+    });
+    assert!(removed.into_result().is_ok());
+    assert_eq!(told(&world.state), [].into());
+    assert_eq!(
+        world.apply(Action::RemoveSecret {
+            name: missing.clone()
+        }),
+        Outcome::Refused(Refusal::NoSuchSecret(missing))
+    );
+}
+
+#[test]
+fn the_brambles_key_is_given_to_several_controllers_but_never_replaced() {
+    let mut world = bramble().nodes(2);
+    let put = |number, id: &str| Action::PutKey {
+        node: pi(number),
+        id: id.to_owned(),
+        key: Sealed("closed".to_owned()),
+    };
+    assert!(world.apply(put(1, "a")).into_result().is_ok());
+    assert!(world.apply(put(2, "a")).into_result().is_ok());
+    assert_eq!(world.state.keyring().keys.len(), 2);
+    assert_eq!(world.apply(put(2, "b")), Outcome::Refused(Refusal::AnotherKey));
 }

@@ -69,11 +69,14 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
-            Refusal::NoSuchFunction(_) | Refusal::NoSuchNode(_) | Refusal::NoSuchImage(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Refusal::NoSuchFunction(_)
+            | Refusal::NoSuchNode(_)
+            | Refusal::NoSuchImage(_)
+            | Refusal::NoSuchSecret(_) => StatusCode::NOT_FOUND,
             Refusal::AlreadyExists(_)
             | Refusal::AlreadyFounded
+            | Refusal::SecretExists(_)
+            | Refusal::AnotherKey
             | Refusal::Stale(Stale::Function(_) | Stale::Node(_) | Stale::Room(_) | Stale::Unfounded) => {
                 StatusCode::CONFLICT
             }

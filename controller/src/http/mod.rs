@@ -49,6 +49,12 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .merge(needs(ChangeFunctions, put(openfaas::functions::update)))
         .merge(needs(ChangeFunctions, delete(openfaas::functions::remove)));
 
+    let secrets = needs(ViewFunctions, get(openfaas::secrets::list))
+        .merge(needs(ChangeFunctions, post(openfaas::secrets::create)))
+        .merge(needs(ChangeFunctions, put(openfaas::secrets::update)))
+        .merge(needs(ChangeFunctions, delete(openfaas::secrets::remove)))
+        .layer(DefaultBodyLimit::max(openfaas::secrets::MAX_BODY_BYTES));
+
     let images = needs(ViewFunctions, get(images::http::list))
         .merge(needs(ChangeFunctions, post(images::http::push)))
         .merge(needs(ChangeFunctions, delete(images::http::remove)));
@@ -67,6 +73,8 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             "/system/namespaces",
             needs(ViewFunctions, get(openfaas::info::namespaces)),
         )
+        .route("/system/secrets", secrets)
+        .route("/system/logs", needs(ViewFunctions, get(openfaas::logs::logs)))
         .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
         .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
         .route("/api/v1/functions", needs(ViewFunctions, get(v1::functions)))

@@ -21,16 +21,6 @@ pub(crate) trait OpenSecret: std::fmt::Debug + Send + Sync {
     fn open(&self, state: &State, namespace: &str, name: &str) -> Option<Zeroizing<Vec<u8>>>;
 }
 
-/// There are none.
-#[derive(Debug)]
-pub(crate) struct NoSecrets;
-
-impl OpenSecret for NoSecrets {
-    fn open(&self, _: &State, _: &str, _: &str) -> Option<Zeroizing<Vec<u8>>> {
-        None
-    }
-}
-
 /// The credentials with which the image of `function` is fetched, if somebody gave any.
 pub(crate) fn of(
     secrets: &dyn OpenSecret,

@@ -61,7 +61,7 @@ fn credentials(controller: &Controller, from: NodeId, query: &str) -> Response {
         return StatusCode::FORBIDDEN.into_response();
     };
     encode(&CredentialsAnswer {
-        credentials: credentials::of(&*controller.secrets, &state, &name, &image),
+        credentials: credentials::of(&controller.vault, &state, &name, &image),
     })
     .into_response()
 }

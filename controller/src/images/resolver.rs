@@ -88,7 +88,13 @@ pub(crate) async fn run(controller: Controller, stop: CancellationToken) {
                 }
             }
         }
-        resolver.look(&state.borrow_and_update().clone()).await;
+        let seen = state.borrow_and_update().clone();
+        let actions = resolver.look(&seen);
+        // What is held as `Arc` while a command is applied costs a copy of the state.
+        drop(seen);
+        for action in actions {
+            resolver.controller.desk.propose(action).await;
+        }
     }
 }
 
@@ -102,12 +108,13 @@ struct Resolver {
 }
 
 impl Resolver {
-    async fn look(&mut self, state: &Arc<State>) {
+    /// One look at the whole, and what to propose.
+    fn look(&mut self, state: &State) -> Vec<Action> {
         if !self.controller.raft.leadership().borrow().is_me {
             self.leads_since = None;
             self.attempts.clear();
             self.asking.abort_all();
-            return;
+            return Vec::new();
         }
         let now = Instant::now();
         let settled = now.duration_since(*self.leads_since.get_or_insert(now)) >= PATIENCE;
@@ -133,9 +140,7 @@ impl Resolver {
                 } => self.ask(state, wanted, reference, otherwise, now),
             }
         }
-        for action in actions {
-            self.controller.desk.propose(action).await;
-        }
+        actions
     }
 
     /// What nodes found out of images that are pinned already.
@@ -170,7 +175,7 @@ impl Resolver {
         }
         let up = state.nodes().values().filter(|node| node.phase == NodePhase::Up);
         let platforms: BTreeSet<Platform> = up.flat_map(|node| node.facts.platforms.clone()).collect();
-        let credentials = credentials::of(&*self.controller.secrets, state, &wanted.0, &reference);
+        let credentials = credentials::of(&self.controller.vault, state, &wanted.0, &reference);
         let at = self.controller.clock.wall();
         self.asking.spawn(async move {
             let result = look_up(&reference, &platforms, credentials.as_ref(), at).await;

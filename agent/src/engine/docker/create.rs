@@ -138,6 +138,7 @@ mod tests {
             version: 2,
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
+            secrets: Default::default(),
         };
         let labels = Labels::new(ReplicaId(7), &desired, Generation { epoch: 1, number: 4 });
         let can = Capabilities {

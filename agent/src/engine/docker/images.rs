@@ -1,6 +1,8 @@
 //! Images: those that are here, those that are fetched, and those that are made on the spot.
 
 pub(super) mod held;
+pub(super) mod pinned;
+pub(super) mod yard;
 
 use std::{
     collections::HashMap,
@@ -22,7 +24,11 @@ use super::client::{pull_failed, status};
 use crate::{
     builtin::{self, Archive, BuiltinError, Builtins},
     engine::{EngineError, Progress},
+    images::Sources,
 };
+use api::{Platform, sync::DesiredReplica};
+use pinned::Wanted;
+use yard::Yard;
 
 /// Words on progress are replicated by the leader: not more often than this, and not for less than a tenth.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
@@ -38,30 +44,51 @@ pub(super) struct Images {
     builtins: OnceCell<Arc<Builtins>>,
     /// One at a time: all built-in images are made in one go.
     making: Mutex<()>,
+    yard: Yard,
+    sources: Sources,
+    /// One at a time.
+    bringing: Mutex<()>,
 }
 
 impl Images {
-    pub(super) fn new(builtin_dir: PathBuf) -> Self {
+    pub(super) fn new(builtin_dir: PathBuf, yard: Yard, sources: Sources) -> Self {
         Self {
             builtin_dir,
             builtins: OnceCell::new(),
             making: Mutex::new(()),
+            yard,
+            sources,
+            bringing: Mutex::new(()),
         }
     }
 
-    /// Has `image` on this node, whatever it takes.
+    /// Has the image of `desired` on this node, whatever it takes; answers by which name or id Docker runs it.
     pub(super) async fn ensure(
         &self,
         docker: &Docker,
-        image: &str,
-        platform: &str,
+        desired: &DesiredReplica,
+        platforms: &[Platform],
         progress: &Progress,
-    ) -> Result<(), EngineError> {
-        match builtin::name_of(image) {
-            Some(name) => self.make(docker, image, name, progress).await,
-            None if inspect(docker, image).await?.is_some() => Ok(()),
-            None => pull(docker, image, platform, progress).await,
+    ) -> Result<String, EngineError> {
+        let image = &desired.spec.image;
+        match (builtin::name_of(image), &desired.image) {
+            (Some(name), _) => self.make(docker, image, name, progress).await?,
+            (None, Some(facts)) => {
+                let wanted = Wanted {
+                    spec: &desired.spec,
+                    facts,
+                    platforms,
+                };
+                return self.ensure_pinned(docker, &wanted, progress).await;
+            }
+            // Deployed before images were looked up.
+            (None, None) if inspect(docker, image).await?.is_some() => {}
+            (None, None) => {
+                let best = platforms.first().map(ToString::to_string).unwrap_or_default();
+                pull(docker, image, &best, progress).await?;
+            }
         }
+        Ok(image.clone())
     }
 
     async fn make(

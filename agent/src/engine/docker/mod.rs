@@ -5,6 +5,7 @@
 //!   labels   what containers say of themselves create   what a container looks like (pure)
 //!   images   here, fetched or made             network  this node's own
 //!   events   wakes the agent                   ending   why a container ended
+//!   logs     what a container wrote
 //! ```
 //!
 //! Touches only what carries this node's label. Keeps nothing that it could not read from Docker again.
@@ -15,6 +16,7 @@ mod ending;
 mod events;
 mod images;
 pub mod labels;
+mod logs;
 mod network;
 
 use std::{
@@ -35,16 +37,18 @@ use bollard::{
         RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
     },
 };
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Notify, Semaphore};
 use tracing::warn;
 
-use super::{Abilities, Engine, EngineError, Progress, Seen, State};
-use crate::plan::Step;
+use super::{Abilities, Engine, EngineError, LogsWanted, Progress, Seen, State, Written};
+use crate::{images::Sources, plan::Step, report::node_platforms};
 pub use client::connect;
 use client::{forgive, is_gone, start_failed, status, unreachable};
 use create::Capabilities;
 use ending::Endings;
-use images::{Images, held::Shelf};
+use images::Images;
+pub use images::yard::{LoadError, Yard};
 use labels::Labels;
 
 /// The label by which a node knows its containers and networks; its value is the node's id.
@@ -67,6 +71,10 @@ pub struct DockerConfig {
     pub bramble: String,
     /// Where the files of the built-in functions are.
     pub builtin_dir: PathBuf,
+    /// Docker's images.
+    pub yard: Yard,
+    /// Where else images are.
+    pub sources: Sources,
 }
 
 /// Runs replicas as containers.
@@ -78,7 +86,6 @@ pub struct DockerEngine {
     endings: Endings,
     starting: Semaphore,
     changed: Arc<Notify>,
-    shelf: Shelf,
     images_changed: Arc<Notify>,
 }
 
@@ -88,6 +95,8 @@ struct Open {
     docker: Docker,
     can: Arc<Capabilities>,
     platform: Arc<str>,
+    /// What this node runs, the best first.
+    platforms: Arc<[Platform]>,
     /// Ends with the last clone.
     _events: Arc<events::Listener>,
 }
@@ -96,13 +105,16 @@ impl DockerEngine {
     /// An engine that is not connected yet.
     pub fn new(config: DockerConfig) -> Self {
         Self {
-            images: Images::new(config.builtin_dir.clone()),
+            images: Images::new(
+                config.builtin_dir.clone(),
+                config.yard.clone(),
+                config.sources.clone(),
+            ),
             config,
             open: Mutex::default(),
             endings: Endings::default(),
             starting: Semaphore::new(STARTS_AT_ONCE),
             changed: Arc::default(),
-            shelf: Shelf::default(),
             images_changed: Arc::default(),
         }
     }
@@ -197,8 +209,9 @@ impl DockerEngine {
             }
         }
         let spec = &desired.spec;
-        self.images
-            .ensure(&open.docker, &spec.image, &open.platform, progress)
+        let image = self
+            .images
+            .ensure(&open.docker, desired, &open.platforms, progress)
             .await?;
         progress(String::new());
         let _turn = self.starting.acquire().await.expect("never closed");
@@ -208,7 +221,7 @@ impl DockerEngine {
             .map_err(|error| self.failed("make this node's network", error))?;
         let network = network::name(self.config.node);
         let labels = Labels::new(replica, desired, generation);
-        let body = create::body(
+        let mut body = create::body(
             self.config.node,
             &self.config.bramble,
             &network,
@@ -217,6 +230,7 @@ impl DockerEngine {
             spec,
             &open.can,
         );
+        body.image = Some(image);
         let name = create::container_name(replica, spec.name.name(), self.config.node);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let refused = |error: Error| match status(&error) {
@@ -371,6 +385,7 @@ impl Engine for DockerEngine {
             docker,
             can: Arc::new(can),
             platform: platform.to_string().into(),
+            platforms: node_platforms(std::slice::from_ref(&platform)).into(),
             _events: Arc::new(events),
         });
         Ok(Abilities {
@@ -407,12 +422,24 @@ impl Engine for DockerEngine {
 
     async fn images(&self) -> Result<Vec<HeldImage>, EngineError> {
         let docker = self.opened()?.docker;
-        let held = self.shelf.list(&docker).await;
+        let held = self.config.yard.shelf.list(&docker).await;
         held.map_err(|error| self.failed("list the images", error))
     }
 
     async fn images_changed(&self) {
         self.images_changed.notified().await;
+    }
+
+    async fn logs(
+        &self,
+        replica: ReplicaId,
+        wanted: LogsWanted,
+    ) -> Result<BoxStream<'static, Written>, EngineError> {
+        let open = self.opened()?;
+        let containers = self.containers(&open.docker, Some(replica)).await?;
+        let ids = containers.into_iter().filter_map(|container| container.id);
+        let lines: Vec<_> = ids.map(|id| logs::of(&open.docker, &id, wanted)).collect();
+        Ok(stream::select_all(lines).boxed())
     }
 
     async fn has_lock_file(&self, replica: ReplicaId) -> bool {

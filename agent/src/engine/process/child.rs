@@ -1,11 +1,10 @@
 //! One replica as a child process: started, listened to, ended.
 
 use std::{
-    collections::VecDeque,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -20,8 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How much of what a replica writes is kept for its last words, in bytes.
-const KEPT: usize = 4096;
+use super::output::Output;
 
 /// Starts children from one thread that lives as long as the engine: a child that is told to end with its parent
 /// ends with the *thread* that started it.
@@ -68,7 +66,7 @@ impl Spawner {
 pub(super) struct Running {
     group: Pid,
     ended: watch::Receiver<Option<ExitStatus>>,
-    output: Arc<Mutex<VecDeque<u8>>>,
+    output: Output,
     /// The watchdog ends when this does, and it does when this node does.
     _input: Option<ChildStdin>,
 }
@@ -92,7 +90,7 @@ impl Running {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
         let group = pid.ok_or_else(|| io::Error::other("the system gave no process id"))?;
-        let output = Arc::new(Mutex::new(VecDeque::new()));
+        let output = Output::default();
         let reader = Receiver::from_owned_fd(reader.into())?;
         let listener = tokio::spawn(listen(reader, output.clone()));
         let input = child.stdin.take();
@@ -127,14 +125,9 @@ impl Running {
             .or_else(|| status.signal().map(|signal| 128 + signal))
     }
 
-    /// The end of what it wrote.
-    pub(super) fn output(&self) -> Vec<u8> {
-        self.output
-            .lock()
-            .expect("no panic while held")
-            .iter()
-            .copied()
-            .collect()
+    /// What it writes.
+    pub(super) fn output(&self) -> &Output {
+        &self.output
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -180,12 +173,10 @@ impl End {
     }
 }
 
-async fn listen(mut reader: Receiver, output: Arc<Mutex<VecDeque<u8>>>) {
+async fn listen(mut reader: Receiver, output: Output) {
     let mut piece = [0; 1024];
     while let Ok(n @ 1..) = reader.read(&mut piece).await {
-        let mut output = output.lock().expect("no panic while held");
-        output.extend(&piece[..n]);
-        let too_much = output.len().saturating_sub(KEPT);
-        output.drain(..too_much);
+        output.write(&piece[..n]);
     }
+    output.end();
 }

@@ -9,6 +9,7 @@
 
 mod child;
 mod files;
+mod output;
 pub mod sandbox;
 
 use std::{
@@ -23,10 +24,11 @@ use std::{
 };
 
 use api::{FunctionSpec, Generation, Memory, ReplicaId, images::HeldImage, sync::DesiredReplica};
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use rustix::process::Signal;
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::{Abilities, Ending, Engine, EngineError, Progress, Seen, State, last_words};
+use super::{Abilities, Ending, Engine, EngineError, LogsWanted, Progress, Seen, State, Written, last_words};
 use crate::{
     builtin::{self, Builtins},
     plan::Step,
@@ -295,7 +297,7 @@ impl Replica {
     fn seen(&self) -> Seen {
         let mut seen = self.seen.clone();
         if let Some(code) = self.running.code() {
-            let last_words = last_words::of(&self.running.output());
+            let last_words = last_words::of(&self.running.output().tail());
             seen.state = State::Ended(Ending {
                 // The allocator's own last words: the kernel kills nobody for reaching this kind of limit.
                 out_of_memory: self.memory_limit.is_some() && last_words.contains("memory allocation of"),
@@ -385,6 +387,18 @@ impl Engine for ProcessEngine {
 
     async fn images_changed(&self) {
         std::future::pending().await
+    }
+
+    async fn logs(
+        &self,
+        replica: ReplicaId,
+        wanted: LogsWanted,
+    ) -> Result<BoxStream<'static, Written>, EngineError> {
+        let replicas = self.replicas.lock().expect("no panic while held");
+        let lines = replicas
+            .get(&replica)
+            .map(|replica| replica.running.output().read(wanted));
+        Ok(lines.unwrap_or_else(|| stream::empty().boxed()))
     }
 
     async fn has_lock_file(&self, replica: ReplicaId) -> bool {

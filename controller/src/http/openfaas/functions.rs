@@ -11,7 +11,7 @@ use axum::{
     body::Bytes,
     extract::{Path, Query, State},
 };
-use cluster::{Action, command::Expect, views};
+use cluster::{Action, command::Expect, secrets::SecretName, views};
 use http::StatusCode;
 
 use super::{super::error::ApiError, NamespaceQuery, existing_name, from_json, namespace, no_such_function};
@@ -76,9 +76,14 @@ async fn put(
     let namespace = namespace(&deployment.namespace, &query.namespace)?;
     let spec =
         FunctionSpec::check(&deployment, namespace).map_err(|error| ApiError::bad_request(words(&error)))?;
-    if let Some(secret) = deployment.secrets.iter().flatten().next() {
+    let missing = |secret: &&String| {
+        let name = SecretName::new(namespace, secret);
+        controller.state().secret(&name).is_none()
+    };
+    // Upstream says so of the deployment, which is what is wrong with it.
+    if let Some(missing) = spec.secrets.iter().find(missing) {
         return Err(ApiError::bad_request(format!(
-            "unable to find secret: {secret}: this version of Bramble keeps no secrets yet; deploy without them"
+            "unable to find secret: {missing}; create it first"
         )));
     }
     controller

@@ -2,7 +2,9 @@
 
 pub(super) mod functions;
 pub(super) mod info;
+pub(super) mod logs;
 pub(super) mod scale;
+pub(super) mod secrets;
 
 use api::{FunctionName, ids::DEFAULT_NAMESPACE};
 use serde::{Deserialize, de::DeserializeOwned};

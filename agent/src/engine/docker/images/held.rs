@@ -45,6 +45,13 @@ pub(in super::super) struct Shelf {
 impl Shelf {
     /// Every image that has a name, or that Bramble brought.
     pub(in super::super) async fn list(&self, docker: &Docker) -> Result<Vec<HeldImage>, Error> {
+        let mut held = self.list_all(docker).await?;
+        held.retain(|image| !image.names.is_empty() || !image.digests.is_empty() || image.brought.is_some());
+        Ok(held)
+    }
+
+    /// Every image.
+    pub(in super::super) async fn list_all(&self, docker: &Docker) -> Result<Vec<HeldImage>, Error> {
         let all = docker.list_images(None::<ListImagesOptions>).await?;
         let present: BTreeSet<String> = all.iter().map(|image| image.id.clone()).collect();
         let mut held = Vec::new();
@@ -74,9 +81,6 @@ impl Shelf {
             .filter_map(|tag| familiar(tag))
             .collect();
         let brought = image.repo_tags.iter().filter_map(|tag| brought_of(tag)).max();
-        if names.is_empty() && digests.is_empty() && brought.is_none() {
-            return Ok(None);
-        }
         let known = self
             .fixed
             .lock()
@@ -207,7 +211,7 @@ fn familiar(tag: &str) -> Option<String> {
 }
 
 /// How an image with this tag came here, if Bramble brought it.
-fn brought_of(tag: &str) -> Option<Brought> {
+pub(in super::super) fn brought_of(tag: &str) -> Option<Brought> {
     let rest = tag.strip_prefix(OURS)?.strip_prefix('/')?;
     match rest.split(':').next()? {
         "fetched" => Some(Brought::Fetched),
