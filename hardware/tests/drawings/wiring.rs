@@ -92,26 +92,25 @@ fn header(title: &str, line: &str, wires: &[Wire]) -> String {
         let fill = wire.map_or(if leave { "#ffffff" } else { "#d1d5db" }, |wire| wire.colour);
         writeln!(
             shapes,
-            r##"<circle cx="{x}" cy="{y}" r="8" fill="{fill}" stroke="#4b5563"/>"##
+            r##"<circle cx="{x}" cy="{y}" r="9" fill="{fill}" stroke="#4b5563"/>"##
         )
         .unwrap();
-        if leave && wire.is_none() {
-            let (left, right, top, bottom) = (x - 5, x + 5, y - 5, y + 5);
-            writeln!(
-                shapes,
-                r##"<path d="M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}" stroke="#4b5563" stroke-width="2"/>"##
-            )
-            .unwrap();
-        }
+        let number = if wire.is_some() { "#ffffff" } else { "#4b5563" };
+        writeln!(
+            shapes,
+            r#"<text x="{x}" y="{}" text-anchor="middle" font-size="9" fill="{number}">{pin}</text>"#,
+            y + 3
+        )
+        .unwrap();
         let (text_x, anchor) = if is_left {
             (x - 16, "end")
         } else {
             (x + 16, "start")
         };
-        let label = if is_left {
-            format!("{name} · {pin}")
-        } else {
-            format!("{pin} · {name}")
+        let label = match (leave, is_left) {
+            (true, true) => format!("✕ {name}"),
+            (true, false) => format!("{name} ✕"),
+            _ => name,
         };
         let weight = if wire.is_some() { "bold" } else { "normal" };
         writeln!(
@@ -122,9 +121,9 @@ fn header(title: &str, line: &str, wires: &[Wire]) -> String {
         .unwrap();
         if let Some(wire) = wire {
             let (from, to, text) = if is_left {
-                (x - 96, x - 116, x - 122)
+                (x - 84, x - 104, x - 110)
             } else {
-                (x + 96, x + 116, x + 122)
+                (x + 84, x + 104, x + 110)
             };
             writeln!(
                 shapes,
@@ -145,7 +144,7 @@ fn header(title: &str, line: &str, wires: &[Wire]) -> String {
 <text x="16" y="44" font-family="monospace">light = "{line}"</text>
 <text x="{MIDDLE}" y="50" text-anchor="middle">this end is where the card is</text>
 <rect x="{box_x}" y="58" width="52" height="{box_height}" rx="4" fill="#e5e7eb"/>
-{shapes}<text x="{MIDDLE}" y="{foot}" text-anchor="middle">this end is where the USB sockets are; pins with a cross are not for lights</text>
+{shapes}<text x="{MIDDLE}" y="{foot}" text-anchor="middle">this end is where the USB sockets are; ✕ is not for lights</text>
 </svg>
 "##
     )
