@@ -70,10 +70,11 @@ impl PassOn {
             parts.headers.remove(name);
         }
         parts.extensions.clear();
+        let has_body = !body.is_end_stream();
         // A refusal may come while the client still sends.
-        let mut body = Some(match body.is_end_stream() {
-            true => transport::Body::empty(),
-            false => transport::Body::other(Lingering::from(body).map_err(Into::into)),
+        let mut body = Some(match has_body {
+            false => transport::Body::empty(),
+            true => transport::Body::other(Lingering::from(body).map_err(Into::into)),
         });
         for peer in self.candidates() {
             let mut attempt = Request::new(body.take().unwrap_or_default());
@@ -83,8 +84,7 @@ impl PassOn {
             match self.client.request(peer, attempt).await {
                 Ok(response) => return response.map(Body::from),
                 // The body went with the attempt; only a request without one can be made again.
-                Err(error)
-                    if error.nothing_was_begun() && parts.headers.get(header::CONTENT_LENGTH).is_none() => {}
+                Err(error) if error.nothing_was_begun() && !has_body => {}
                 Err(_) => break,
             }
         }

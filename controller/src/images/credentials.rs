@@ -28,9 +28,11 @@ pub(crate) fn of(
     function: &FunctionName,
     image: &Reference,
 ) -> Option<RegistryCredentials> {
-    let open = |name: &str| secrets.open(state, function.namespace(), name);
-    let found = open(SECRET)?;
-    find(&found, image.registry())
+    let named = state.function(function).map(|function| &function.spec.secrets);
+    let names = named.into_iter().flatten().map(String::as_str).chain([SECRET]);
+    names
+        .filter_map(|name| secrets.open(state, function.namespace(), name))
+        .find_map(|found| find(&found, image.registry()))
 }
 
 /// What `config`, a `config.json` of Docker's, says of `registry`.
