@@ -9,6 +9,7 @@ use std::{
     env,
     error::Error,
     path::{Path, PathBuf},
+    process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
@@ -19,11 +20,16 @@ use hardware::{
     measure_card, sensors, warnings,
 };
 
-fn main() -> Result<(), Box<dyn Error>> {
-    match env::args().nth(1) {
+fn main() -> ExitCode {
+    let done = match env::args().nth(1) {
         Some(light) => play(&light),
         None => print(),
+    };
+    if let Err(error) = done {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn print() -> Result<(), Box<dyn Error>> {

@@ -135,7 +135,7 @@ fn numbers<const N: usize>(
         .ok_or_else(bad)?;
     for (n, pin) in pins.iter().copied().enumerate() {
         let why = match pin {
-            0 | 1 => "belongs to the boards that are put on top, and drives the fan of a PoE board",
+            0 | 1 => "belongs to boards that are put on top, such as PoE boards",
             2 | 3 => "is always pulled up, for I2C, so that an LED on it never goes out",
             14 | 15 => "is the serial console",
             _ if pins[..n].contains(&pin) => return Err(ParseLightConfigError::Twice(pin)),
@@ -214,7 +214,7 @@ mod tests {
             ("gpio:28", "such as `gpio:17`"),
             ("gpio:17,27", "such as `gpio:17`"),
             ("gpio:-1", "such as `gpio:17`"),
-            ("gpio:1", "GPIO 1 belongs to the boards that are put on top"),
+            ("gpio:1", "GPIO 1 belongs to boards that are put on top"),
             ("gpio:3", "use one of 5, 6, 12"),
             ("gpio:14", "GPIO 14 is the serial console"),
             ("rgb:17,27", "must name three pins"),

@@ -1,7 +1,8 @@
 //! The power supply, and what the firmware does when it is too weak or the processor too hot.
 //!
 //! Two ways to know: the kernel's sensor chip `rpi_volt` (both kernel families; under-voltage only), and the
-//! firmware's own word (Raspberry Pi's kernels; everything). Chips are found by name, since their numbers change.
+//! firmware's own word (Raspberry Pi's kernels; everything). Chips are found by name, since their numbers change. The
+//! firmware's file is deprecated: its first read after a start puts a warning into the kernel's log, and no more.
 
 use std::path::Path;
 
