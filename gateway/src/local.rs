@@ -5,6 +5,7 @@
 //! stops its replica (back-pressure), and one that is dropped cuts it off, without further ado.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -76,7 +77,8 @@ pub(crate) struct Local {
     pub(crate) address: SocketAddr,
     /// What the replica sees as its Host.
     pub(crate) host: HeaderValue,
-    idle: Mutex<Vec<Link>>,
+    /// The one that was used last is the last.
+    idle: Mutex<VecDeque<Link>>,
     sweeping: AtomicBool,
 }
 
@@ -160,10 +162,10 @@ impl Local {
     fn take_idle(&self, idempotent: bool) -> Option<Link> {
         let limit = if idempotent { IDLE_LIMIT } else { TRUSTED };
         let mut idle = self.idle.lock().expect("no panic while held");
-        while let Some(mut link) = idle.pop() {
+        while let Some(mut link) = idle.pop_back() {
             if link.last_used.elapsed() > limit {
-                // Those below are older still, but may do for another call.
-                idle.push(link);
+                // The others are older still, but may do for another call.
+                idle.push_back(link);
                 return None;
             }
             if link.is_free() {
@@ -232,9 +234,12 @@ impl Local {
         link.reused = true;
         {
             let mut idle = self.idle.lock().expect("no panic while held");
-            if idle.len() < IDLE_MOST {
-                idle.push(link);
+            if idle.len() >= IDLE_MOST {
+                // The oldest goes. To turn this one away would keep those that nobody trusts any more, and have each
+                // call make a connection of its own.
+                idle.pop_front();
             }
+            idle.push_back(link);
         }
         if !self.sweeping.swap(true, Ordering::AcqRel) {
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -257,7 +262,6 @@ async fn sweep(local: Weak<Local>) {
         sleep(IDLE_MANY).await;
         let Some(local) = local.upgrade() else { return };
         let mut idle = local.idle.lock().expect("no panic while held");
-        // The one that was used last is taken first, so the oldest come first here.
         let many = idle.len().saturating_sub(IDLE_FEW);
         let mut number = 0;
         idle.retain_mut(|link| {
@@ -267,7 +271,7 @@ async fn sweep(local: Weak<Local>) {
         });
         if idle.is_empty() {
             // The memory of the last rush goes back as well.
-            *idle = Vec::new();
+            *idle = VecDeque::new();
             local.sweeping.store(false, Ordering::Release);
             return;
         }

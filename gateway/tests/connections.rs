@@ -75,3 +75,19 @@ async fn after_a_rush_few_connections_stay_and_in_the_end_none() {
     tokio::time::sleep(Duration::from_secs(9)).await;
     until(|| open() == 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_grew_old_do_not_keep_new_ones_from_being_kept() {
+    let mut bramble = Bramble::of(1).await;
+    let replica = Replica::start("slow").await;
+    bramble.place("env", 1, 0, replica.address);
+    rush(&bramble, 100, 1, Method::GET, "/function/env/slow").await;
+    let before = replica.connections.load(Ordering::SeqCst);
+
+    // Now nobody trusts them with a call that must not be made twice.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    rush(&bramble, 8, 20, Method::POST, "/function/env/name").await;
+
+    let made = replica.connections.load(Ordering::SeqCst) - before;
+    assert!(made <= 12, "{made} connections for 8 calls at once");
+}

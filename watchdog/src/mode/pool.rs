@@ -64,8 +64,12 @@ impl Lease {
     /// The answer was read to its end: the connection can serve another request.
     pub(crate) fn give_back(self) {
         let mut idle = self.pool.idle.borrow_mut();
-        if self.sender.is_closed() || idle.len() >= MOST_IDLE {
+        if self.sender.is_closed() {
             return;
+        }
+        if idle.len() >= MOST_IDLE {
+            // The oldest goes: to turn this one away would keep those that are too old to be used.
+            idle.remove(0);
         }
         if !self.pool.swept.replace(true) {
             spawn_local(sweep(self.pool.clone()));
@@ -92,10 +96,14 @@ impl Pool {
     /// The idle connection used last, if one is ready.
     pub(super) fn take(&self) -> Option<SendRequest<Outgoing>> {
         let mut idle = self.idle.borrow_mut();
-        // One that just came back may need its task to run once before it is ready: such ones are passed over.
-        let ready = idle
+        // One that just came back may need its task to run once before it is ready: such ones are passed over. Behind one
+        // that is too old all are.
+        let (ready, _) = idle
             .iter()
-            .rposition(|one| one.sender.is_ready() && one.since.elapsed() < IDLE)?;
+            .enumerate()
+            .rev()
+            .take_while(|(_, one)| one.since.elapsed() < IDLE)
+            .find(|(_, one)| one.sender.is_ready())?;
         Some(idle.remove(ready).sender)
     }
 
