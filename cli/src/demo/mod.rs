@@ -193,7 +193,7 @@ async fn start(args: DemoArgs) -> Result<()> {
         stop.clone(),
     ));
 
-    let client = ApiClient::new(&portal, USER, &password);
+    let client = ApiClient::new(&portal, USER, &password)?;
     let show = async {
         wait_until_ready(&client, &nodes).await?;
         if args.tour {

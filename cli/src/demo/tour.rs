@@ -95,7 +95,7 @@ impl Tour<'_> {
     }
 
     async fn function(&self) -> Result<v1::Function> {
-        self.client.get("/api/v1/functions/openfaas-fn/sh").await
+        Ok(self.client.get("/api/v1/functions/openfaas-fn/sh").await?)
     }
 
     /// Asks `look` again and again until it is content.
