@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn run(builtin_dir: OsString, run_dir: OsString) -> Result<(), Box<dyn Error>> {
     let engine = ProcessEngine::new(ProcessConfig {
         builtin_dir: builtin_dir.into(),
+        secrets_dir: env::temp_dir().join("bramble-test-secrets"),
         run_dir: run_dir.into(),
         sandbox: vec![env::current_exe()?.into(), "sandbox".into()],
     });

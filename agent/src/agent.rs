@@ -17,6 +17,7 @@ use crate::{
     images::{ImagePort, Sources, cleaner},
     logs::Logs,
     reconciler::Reconciler,
+    secrets::{self as kept, Secrets},
     shared::Shared,
     sync::Sync,
 };
@@ -46,6 +47,7 @@ pub struct Agent {
     /// Docker's images, where this node runs Docker.
     yard: Option<Yard>,
     logs: Logs,
+    secrets: Secrets,
 }
 
 impl Agent {
@@ -68,6 +70,7 @@ impl Agent {
         config.state_dir = config.state_dir.canonicalize().map_err(unusable)?;
         let shared = Shared::new();
         let sources = Sources::new(client.clone(), bulk, gateway.clone(), shared.holders.subscribe());
+        let secrets = Secrets::new(kept::home(config.node), client.clone(), gateway.clone());
         let yard = match &config.engine {
             EngineConfig::Docker { place } => Some(Yard::new(place.clone())),
             EngineConfig::Process { .. } => None,
@@ -80,6 +83,7 @@ impl Agent {
             sources,
             yard,
             logs: Logs::default(),
+            secrets,
         })
     }
 
@@ -111,6 +115,7 @@ impl Agent {
                     node: config.node,
                     bramble: config.bramble.clone(),
                     builtin_dir: config.builtin_dir.clone(),
+                    secrets_dir: kept::home(config.node),
                     yard: self.yard.clone().unwrap_or_else(|| Yard::new(place.clone())),
                     sources: self.sources.clone(),
                 });
@@ -119,6 +124,7 @@ impl Agent {
             EngineConfig::Process { sandbox } => {
                 let engine = ProcessEngine::new(ProcessConfig {
                     builtin_dir: config.builtin_dir.clone(),
+                    secrets_dir: kept::home(config.node),
                     run_dir: config.state_dir.join("run"),
                     sandbox: sandbox.clone(),
                 });
@@ -131,7 +137,9 @@ impl Agent {
     pub async fn run_with(self, engine: impl Engine, stop: CancellationToken) {
         let engine = Arc::new(engine);
         self.logs.read_from(engine.clone());
-        let reconciler = Reconciler::new(engine, self.shared.clone(), self.gateway.clone());
+        let wanted = self.shared.secrets.subscribe();
+        let secrets = self.secrets.clone().follow(wanted, stop.clone());
+        let reconciler = Reconciler::new(engine, self.shared.clone(), self.gateway.clone(), self.secrets);
         let sync = Sync::new(self.config, self.shared, self.gateway, self.client);
         let (yard, sources, cleaner_stop) = (self.yard, self.sources, stop.clone());
         let cleaner = async {
@@ -139,6 +147,6 @@ impl Agent {
                 cleaner::run(yard, sources, cleaner_stop).await;
             }
         };
-        tokio::join!(reconciler.run(stop.clone()), sync.run(stop), cleaner);
+        tokio::join!(reconciler.run(stop.clone()), sync.run(stop), cleaner, secrets);
     }
 }

@@ -12,7 +12,8 @@
 //! What to do is decided without effects ([`plan`], [`replicas`]); the [`engine`]s and the reconciler carry it out
 //! without choices of their own. Nothing is written down: containers carry labels, and the leader knows the rest.
 //!
-//! [`images`] brings images from node to node, [`mod@logs`] tells what replicas write.
+//! [`images`] brings images from node to node, [`mod@logs`] tells what replicas write, [`secrets`]
+//! gives them what only they may know.
 //!
 //! [`discovery`] finds other nodes on the network, before and after this one is part of a bramble.
 //!
@@ -36,6 +37,7 @@ mod prober;
 mod reconciler;
 pub mod replicas;
 mod report;
+pub mod secrets;
 mod shared;
 mod sync;
 mod words;

@@ -20,6 +20,7 @@ use crate::{
     plan::Step,
     prober,
     replicas::Question,
+    secrets::Secrets,
     shared::{Images, Report, Shared},
 };
 
@@ -70,6 +71,7 @@ pub(crate) struct Reconciler<E> {
     engine: Arc<E>,
     shared: Arc<Shared>,
     gateway: Gateway,
+    secrets: Secrets,
     abilities: Option<Abilities>,
     /// What was last said of an engine that does not answer: said once, since logs are written to the card.
     complaint: Option<String>,
@@ -85,12 +87,13 @@ pub(crate) struct Reconciler<E> {
 }
 
 impl<E: Engine> Reconciler<E> {
-    pub(crate) fn new(engine: Arc<E>, shared: Arc<Shared>, gateway: Gateway) -> Self {
+    pub(crate) fn new(engine: Arc<E>, shared: Arc<Shared>, gateway: Gateway, secrets: Secrets) -> Self {
         let (tell, told) = mpsc::channel(RESULTS);
         Self {
             engine,
             shared,
             gateway,
+            secrets,
             abilities: None,
             complaint: None,
             pause: REOPEN.0,
@@ -217,14 +220,21 @@ impl<E: Engine> Reconciler<E> {
         info!(replica = %step.replica(), function = step.function().map(tracing::field::display), step = step.name());
         self.next_task += 1;
         let (task, replica) = (self.next_task, step.replica());
-        let (engine, tell) = (self.engine.clone(), self.tell.clone());
+        let (engine, secrets, tell) = (self.engine.clone(), self.secrets.clone(), self.tell.clone());
         let handle = tokio::spawn(async move {
             let progress: Progress = {
                 let tell = tell.clone();
                 // Words that find no room are no loss: more will come, or the end.
                 Arc::new(move |words| _ = tell.try_send(Told::Progress { task, replica, words }))
             };
-            let result = engine.run(&step, &progress).await;
+            let ready = match &step {
+                Step::Start { desired, .. } => secrets.ensure(desired).await,
+                _ => Ok(()),
+            };
+            let result = match ready {
+                Ok(()) => engine.run(&step, &progress).await,
+                Err(error) => Err(error),
+            };
             // Nobody takes it in once the agent ends.
             _ = tell.send(Told::Ended { task, step, result }).await;
         });

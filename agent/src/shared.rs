@@ -16,6 +16,7 @@ use crate::{
     images::sources::HoldersByDigest,
     plan::Now,
     replicas::{OlderGeneration, Replicas},
+    secrets::{Wanted, wanted},
 };
 
 /// What reconciler and sync share. Locks are held for a few lines and never over an await.
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) bridge: watch::Sender<Option<IpAddr>>,
     /// Who holds the images that this node needs, as the leader last said.
     pub(crate) holders: watch::Sender<HoldersByDigest>,
+    /// The secrets that desired replicas name.
+    pub(crate) secrets: watch::Sender<Wanted>,
 }
 
 /// What is told about the engine and what it runs.
@@ -67,6 +70,7 @@ impl Shared {
             report: watch::Sender::default(),
             bridge: watch::Sender::new(None),
             holders: watch::Sender::default(),
+            secrets: watch::Sender::default(),
         }
     }
 
@@ -85,7 +89,13 @@ impl Shared {
         generation: Generation,
         desired: BTreeMap<ReplicaId, DesiredReplica>,
     ) -> Result<(), OlderGeneration> {
+        let secrets = wanted(desired.values());
         self.replicas().order(generation, desired, self.now())?;
+        self.secrets.send_if_modified(|wanted| {
+            let changed = *wanted != secrets;
+            *wanted = secrets;
+            changed
+        });
         self.ordered.notify_one();
         Ok(())
     }

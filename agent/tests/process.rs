@@ -78,6 +78,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let engine = ProcessEngine::new(ProcessConfig {
             builtin_dir: builtin_dir(),
+            secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
             run_dir: directory.path().join("run"),
             sandbox,
         });

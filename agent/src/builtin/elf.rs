@@ -16,6 +16,7 @@ pub enum ElfError {
     Machine(u16),
 }
 
+const PT_LOAD: u64 = 1;
 const PT_INTERP: u64 = 3;
 
 /// What the static program `bytes` runs on.
@@ -36,6 +37,11 @@ pub(super) fn check_static(bytes: &[u8]) -> Result<Platform, ElfError> {
         Some(other) => Err(ElfError::Machine(other)),
         None => Err(ElfError::NotElf),
     }
+}
+
+/// Largest memory pages that the program whose beginning is `bytes` can be loaded with, where that can be told.
+pub(crate) fn page_bytes(bytes: &[u8]) -> Option<u32> {
+    Elf::open(bytes)?.page_bytes()
 }
 
 /// A little-endian ELF file, as all our platforms are.
@@ -69,8 +75,8 @@ impl<'a> Elf<'a> {
         usize::try_from(self.number(offset, size)?).ok()
     }
 
-    /// The dynamic loader that it asks for; `None` where the file is cut off.
-    fn loader(&self) -> Option<Option<String>> {
+    /// Where each entry of the table of segments begins; `None` where the file is cut off.
+    fn segments(&self) -> Option<Vec<usize>> {
         let (table, entry_size, entries, word) = if self.is_64 {
             (32, 54, 56, 8)
         } else {
@@ -78,8 +84,29 @@ impl<'a> Elf<'a> {
         };
         let table = self.place(table, word)?;
         let (entry_size, entries) = (self.place(entry_size, 2)?, self.place(entries, 2)?);
-        for entry in 0..entries {
-            let at = table.checked_add(entry.checked_mul(entry_size)?)?;
+        (0..entries)
+            .map(|entry| table.checked_add(entry.checked_mul(entry_size)?))
+            .collect()
+    }
+
+    /// The smallest alignment of what is loaded: pages must not be larger.
+    fn page_bytes(&self) -> Option<u32> {
+        let mut smallest = None;
+        for at in self.segments()? {
+            if self.number(at, 4)? != PT_LOAD {
+                continue;
+            }
+            let (offset, word) = if self.is_64 { (48, 8) } else { (28, 4) };
+            let alignment = u32::try_from(self.number(at.checked_add(offset)?, word)?).ok()?;
+            smallest = Some(smallest.map_or(alignment, |smallest: u32| smallest.min(alignment)));
+        }
+        smallest.filter(|smallest| smallest.is_power_of_two())
+    }
+
+    /// The dynamic loader that it asks for; `None` where the file is cut off.
+    fn loader(&self) -> Option<Option<String>> {
+        let word = if self.is_64 { 8 } else { 4 };
+        for at in self.segments()? {
             if self.number(at, 4)? != PT_INTERP {
                 continue;
             }
@@ -113,6 +140,17 @@ mod tests {
         match check_static(&own) {
             Err(ElfError::Dynamic(loader)) => assert!(loader.contains("ld-"), "{loader}"),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_program_tells_with_which_memory_pages_it_can_run() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let pages = page_bytes(&own[..64 << 10]).unwrap();
+        assert!(pages >= 4096 && pages.is_power_of_two(), "{pages}");
+        assert_eq!(page_bytes(b"#!/bin/sh\n"), None);
+        for cut in 0..200 {
+            _ = page_bytes(&own[..cut]);
         }
     }
 }

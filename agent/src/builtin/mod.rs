@@ -6,7 +6,7 @@
 //! Not here: the functions themselves (the `functions` and `watchdog` rooms).
 
 mod archive;
-mod elf;
+pub(crate) mod elf;
 mod table;
 
 use std::{

@@ -114,6 +114,7 @@ impl World {
             node: NodeId::from_number(u128::from_be_bytes(random())),
             bramble: "test".to_owned(),
             builtin_dir: builtin_dir(),
+            secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
             yard: docker::Yard::new(None),
             sources: Sources::none(),
         };

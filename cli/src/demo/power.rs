@@ -53,6 +53,7 @@ impl PowerStrip {
 
     /// Stops all containers of `node` at once and without asking, as a pulled plug does. They stay on its "card".
     pub(super) async fn cut(&self, node: NodeId) -> Result<()> {
+        forget_secrets(node);
         let Some(docker) = &self.docker else { return Ok(()) };
         for id in self.containers(docker, node, false).await? {
             // A container that ended in between is as dead as one that was killed.
@@ -63,6 +64,7 @@ impl PowerStrip {
 
     /// Removes all that `node` ever made: containers and network.
     pub(super) async fn clear(&self, node: NodeId) -> Result<()> {
+        forget_secrets(node);
         let Some(docker) = &self.docker else { return Ok(()) };
         for id in self.containers(docker, node, true).await? {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
@@ -89,5 +91,14 @@ impl PowerStrip {
             }
         }
         Ok(())
+    }
+}
+
+/// What a Pi keeps in memory is gone with its power.
+fn forget_secrets(node: NodeId) {
+    let home = agent::secrets::home(node);
+    if let Some(of_node) = home.parent() {
+        // Mostly there is none.
+        _ = std::fs::remove_dir_all(of_node);
     }
 }

@@ -1,6 +1,6 @@
 //! What a container of a replica looks like. Pure.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, path::Path};
 
 use api::{NodeId, ReplicaId, spec::FunctionSpec};
 use bollard::models::{
@@ -46,6 +46,13 @@ pub(super) fn body(
         host_config: Some(host_config(network, gateway, spec, can)),
         ..ContainerCreateBody::default()
     }
+}
+
+/// Lets the replica read what is in `directory` as its secrets. The directory itself is mounted, so that it sees what
+/// is changed in there.
+pub(super) fn mount_secrets(body: &mut ContainerCreateBody, directory: &Path) {
+    let host = body.host_config.get_or_insert_default();
+    host.binds = Some(vec![format!("{}:/var/openfaas/secrets:ro", directory.display())]);
 }
 
 /// Environment of a replica of `spec`, besides what its image brings.

@@ -1,6 +1,7 @@
 //! Images: those that are here, those that are fetched, and those that are made on the spot.
 
 pub(super) mod held;
+pub(super) mod pages;
 pub(super) mod pinned;
 pub(super) mod yard;
 

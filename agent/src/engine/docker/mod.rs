@@ -71,6 +71,8 @@ pub struct DockerConfig {
     pub bramble: String,
     /// Where the files of the built-in functions are.
     pub builtin_dir: PathBuf,
+    /// Where the secrets of each function are, in a directory of its name.
+    pub secrets_dir: PathBuf,
     /// Docker's images.
     pub yard: Yard,
     /// Where else images are.
@@ -230,7 +232,11 @@ impl DockerEngine {
             spec,
             &open.can,
         );
-        body.image = Some(image);
+        body.image = Some(image.clone());
+        if !spec.secrets.is_empty() {
+            let secrets = self.config.secrets_dir.join(spec.name.to_string());
+            create::mount_secrets(&mut body, &secrets);
+        }
         let name = create::container_name(replica, spec.name.name(), self.config.node);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let refused = |error: Error| match status(&error) {
@@ -246,6 +252,10 @@ impl DockerEngine {
             .await
             .map_err(refused)?
             .id;
+        if let Err(error) = self.check_pages(open, desired, &id, &image).await {
+            _ = self.remove(&open.docker, &id).await;
+            return Err(error);
+        }
         if let Err(error) = open
             .docker
             .start_container(&id, None::<StartContainerOptions>)
@@ -257,6 +267,30 @@ impl DockerEngine {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Refuses a program that this node's kernel would not load, in words; what is not known is tried.
+    async fn check_pages(
+        &self,
+        open: &Open,
+        desired: &DesiredReplica,
+        container: &str,
+        image: &str,
+    ) -> Result<(), EngineError> {
+        if desired.image.is_none() {
+            return Ok(());
+        }
+        let node = u32::try_from(rustix::param::page_size()).unwrap_or(u32::MAX);
+        match images::pages::largest(&open.docker, &self.config.yard, container, image).await {
+            Some(largest) if largest < node => Err(EngineError::Refused(format!(
+                "the program of image {} is linked for memory pages of {} KiB, and this node has pages of {} KiB; \
+                 link it with -z max-page-size=65536, or start the node with a kernel of smaller pages",
+                desired.spec.image,
+                largest / 1024,
+                node / 1024
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn stop(&self, open: &Open, replica: ReplicaId, grace: Duration) -> Result<(), EngineError> {

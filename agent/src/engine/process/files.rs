@@ -9,7 +9,7 @@ use std::{fs, io, os::unix::fs::symlink, path::PathBuf};
 
 use api::ReplicaId;
 
-use super::sandbox::DEVICES;
+use super::sandbox::{DEVICES, SECRETS};
 use crate::builtin::Builtins;
 
 /// Where the replicas of one node live.
@@ -39,7 +39,7 @@ impl Files {
             _ => {}
         }
         let root = self.root();
-        for directory in ["usr/bin", "bin", "tmp", "proc", "dev", "etc"] {
+        for directory in ["usr/bin", "bin", "tmp", "proc", "dev", "etc", SECRETS] {
             fs::create_dir_all(root.join(directory))?;
         }
         for device in DEVICES {

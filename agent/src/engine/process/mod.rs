@@ -45,6 +45,8 @@ const USER: u32 = 12_000;
 pub struct ProcessConfig {
     /// Where the files of the built-in functions are.
     pub builtin_dir: PathBuf,
+    /// Where the secrets of each function are, in a directory of its name.
+    pub secrets_dir: PathBuf,
     /// A directory for this engine alone; what is in it is removed.
     pub run_dir: PathBuf,
     /// Program and first arguments that lead to [`sandbox::exec`]: `bramble sandbox`.
@@ -158,6 +160,7 @@ impl ProcessEngine {
             .map_err(failed("make the replica's directory"))?;
         let address = free_address().await.map_err(failed("find a free port"))?;
         let (program, image_env) = function.start();
+        let secrets = (!spec.secrets.is_empty()).then(|| self.config.secrets_dir.join(spec.name.to_string()));
         let mut settings = Settings {
             memory: spec.memory_limit().map(Memory::bytes),
             user,
@@ -170,6 +173,7 @@ impl ProcessEngine {
             settings.root = Some(self.files.root());
             settings.tmp = Some(tmp.clone());
             settings.hostname = Some(crate::engine::hostname(replica, spec.name.name()));
+            settings.secrets = secrets.clone();
         }
         let mut command = self.sandbox(&settings);
         command.envs(image_env).envs(environment(spec));
@@ -193,6 +197,10 @@ impl ProcessEngine {
                 .env("TMPDIR", &tmp)
                 .env("HOME", &tmp)
                 .current_dir(&tmp);
+            // Without files of its own it is told where they are, by the variable that OpenFaaS' libraries know.
+            if let Some(secrets) = &secrets {
+                command.env("secret_mount_path", secrets);
+            }
         }
         let running = Running::start(&self.spawner, command, self.changed.clone())
             .await

@@ -20,6 +20,9 @@ use rustix::{
 /// Devices that programs expect.
 pub(super) const DEVICES: [&str; 4] = ["null", "zero", "random", "urandom"];
 
+/// Where a replica finds its secrets, below its root.
+pub(super) const SECRETS: &str = "var/openfaas/secrets";
+
 /// Most processes that all replicas of a machine may have together, where they have a user of their own.
 const PROCESSES: u64 = 4096;
 
@@ -32,6 +35,8 @@ pub(super) struct Settings {
     pub(super) root: Option<PathBuf>,
     /// What it finds as `/tmp` there.
     pub(super) tmp: Option<PathBuf>,
+    /// What it finds as `/var/openfaas/secrets` there.
+    pub(super) secrets: Option<PathBuf>,
     /// Its host name there.
     pub(super) hostname: Option<String>,
     /// User that it becomes.
@@ -50,6 +55,10 @@ impl Settings {
             ("--memory", self.memory.as_ref().map(|v| text(v))),
             ("--root", self.root.as_ref().map(|v| v.clone().into_os_string())),
             ("--tmp", self.tmp.as_ref().map(|v| v.clone().into_os_string())),
+            (
+                "--secrets",
+                self.secrets.as_ref().map(|v| v.clone().into_os_string()),
+            ),
             ("--hostname", self.hostname.as_ref().map(|v| text(v))),
             ("--user", self.user.as_ref().map(|v| text(v))),
             ("--die-with", self.die_with.as_ref().map(|v| text(v))),
@@ -79,6 +88,7 @@ impl Settings {
                 Some("--memory") => settings.memory = Some(text?.parse().map_err(|_| wrong(&value))?),
                 Some("--root") => settings.root = Some(value.into()),
                 Some("--tmp") => settings.tmp = Some(value.into()),
+                Some("--secrets") => settings.secrets = Some(value.into()),
                 Some("--hostname") => settings.hostname = Some(text?.to_owned()),
                 Some("--user") => settings.user = Some(text?.parse().map_err(|_| wrong(&value))?),
                 Some("--die-with") => settings.die_with = Some(text?.parse().map_err(|_| wrong(&value))?),
@@ -174,6 +184,9 @@ fn isolate(root: &Path, settings: &Settings) -> io::Result<()> {
     if let Some(tmp) = &settings.tmp {
         mount_bind_recursive(tmp, root.join("tmp"))?;
     }
+    if let Some(secrets) = &settings.secrets {
+        mount_bind_recursive(secrets, root.join(SECRETS))?;
+    }
     if let Some(hostname) = &settings.hostname {
         rustix::system::sethostname(hostname.as_bytes())?;
     }
@@ -204,6 +217,7 @@ mod tests {
             memory: Some(64 << 20),
             root: Some("/run/root".into()),
             tmp: Some("/run/r7".into()),
+            secrets: Some("/run/secrets/env".into()),
             hostname: Some("env-r7".to_owned()),
             user: Some(12_000),
             die_with: Some(42),
