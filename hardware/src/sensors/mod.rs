@@ -5,11 +5,12 @@
 
 use std::{path::Path, time::SystemTime};
 
-use crate::{files, system::meminfo_bytes};
+use crate::files;
 
 mod clock;
 mod heat;
 mod limits;
+mod load;
 mod mounts;
 mod network;
 mod power;
@@ -83,15 +84,13 @@ impl Readings {
         let mounts = mounts::read(root);
         let disk_mount = mounts::holding(&mounts, disk);
         let (disk_total_bytes, disk_free_bytes) = space(disk).unwrap_or_default();
-        let (load, load_5_min) = loads(root).unwrap_or_default();
+        let load = load::Load::of(root);
         Self {
-            uptime_s: files::text(&root.join("proc/uptime"))
-                .and_then(|text| text.split(['.', ' ']).next()?.parse().ok())
-                .unwrap_or(0),
-            load,
-            load_5_min,
-            memory_total_bytes: meminfo_bytes(root, "MemTotal").unwrap_or(0),
-            memory_available_bytes: meminfo_bytes(root, "MemAvailable").unwrap_or(0),
+            uptime_s: load.uptime_s,
+            load: load.averages.0,
+            load_5_min: load.averages.1,
+            memory_total_bytes: load.memory_total_bytes,
+            memory_available_bytes: load.memory_available_bytes,
             memory_pressure: pressure(root),
             memory_limits: limits::memory(root),
             disk_total_bytes,
@@ -106,12 +105,6 @@ impl Readings {
             clock: Clock::read(root, wall),
         }
     }
-}
-
-fn loads(root: &Path) -> Option<(f64, f64)> {
-    let text = files::text(&root.join("proc/loadavg"))?;
-    let mut words = text.split_whitespace().map(str::parse);
-    Some((words.next()?.ok()?, words.next()?.ok()?))
 }
 
 fn pressure(root: &Path) -> Option<Pressure> {
