@@ -13,8 +13,10 @@ use hyper_util::{
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::following::Following;
+
 /// One runtime for all clients of a test program.
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         Builder::new_multi_thread()
@@ -87,15 +89,24 @@ impl Client {
         self.with("authorization", &format!("Basic {credentials}"))
     }
 
-    /// Sends a request; `None` where nobody answers it.
-    pub fn try_send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Option<Answer> {
+    fn request(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).expect("a method"))
             .uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(body.into())).expect("a request");
+        request.body(Full::new(body.into())).expect("a request")
+    }
+
+    /// GET of an answer that goes on: its lines, as they come.
+    pub fn follow(&self, path: &str) -> Following {
+        Following::begin(&self.pool, self.request("GET", path, Bytes::new()))
+    }
+
+    /// Sends a request; `None` where nobody answers it.
+    pub fn try_send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Option<Answer> {
+        let request = self.request(method, path, body);
         runtime().block_on(async {
             let response = self.pool.request(request).await.ok()?;
             let (parts, body) = response.into_parts();

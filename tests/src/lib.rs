@@ -1,8 +1,11 @@
 //! What the tests of whole brambles are made of; the tests themselves are in `tests/`.
 //!
-//! - [`demo`], [`http_client`]: real processes, started and asked as users do
+//! - [`demo`], [`http_client`], [`following`]: real processes, started and asked as users do
+//! - [`browser`]: chromium, driven as a person would
 //! - [`sim`]: one bramble in simulation
 
+pub mod browser;
 pub mod demo;
+pub mod following;
 pub mod http_client;
 pub mod sim;

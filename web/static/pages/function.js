@@ -87,6 +87,17 @@ function showDetails(fn) {
   if (!settled) {
     settled = true;
     spec.show(fn);
+    prefill(fn).finally(known);
+  }
+}
+
+/** What the store says about trying it. */
+async function prefill(fn) {
+  try {
+    const entry = (await store()).find((one) => imageOf(one) === fn.image);
+    if (entry?.example && !("typed" in $("invoke").dataset)) panel.example(entry.example);
+  } catch {
+    // Without a store there is no example, and all else works.
   }
 }
 
@@ -163,12 +174,3 @@ tabs(document.querySelector("[role=tablist]"), (panelName) => {
   if (panelName === "logs") logs.start();
   else logs.stop();
 });
-
-// What the store says about trying it.
-get(`/api/v1/functions/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`).then(async (fn) => {
-  showDetails(fn);
-  const entry = (await store()).find((one) => imageOf(one) === fn.image);
-  if (entry?.example && !("typed" in $("invoke").dataset)) panel.example(entry.example);
-}).catch((error) => {
-  if (error.status === 404) showSummary(null);
-}).finally(known);

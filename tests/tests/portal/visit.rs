@@ -1,0 +1,79 @@
+//! A demo, and somebody in front of its portal.
+
+use serde_json::{Value, json};
+use tests::{
+    browser::{Browser, UNTRUSTED_HOST},
+    demo::Demo,
+};
+
+/// Somebody who looks at a demo.
+pub(crate) struct Visit {
+    pub(crate) browser: Browser,
+    pub(crate) demo: Demo,
+    /// The portal's origin as the browser knows it.
+    pub(crate) origin: String,
+}
+
+impl Visit {
+    /// In front of a demo, on nothing yet.
+    pub(crate) fn start() -> Self {
+        let demo = Demo::start();
+        let origin = demo.portal.clone();
+        let browser = Browser::start();
+        Self {
+            browser,
+            demo,
+            origin,
+        }
+    }
+
+    /// The same by a name that the browser does not trust, as on a real network.
+    pub(crate) fn from_the_network() -> Self {
+        let visit = Self::start();
+        let origin = visit.origin.replace("127.0.0.1", UNTRUSTED_HOST);
+        Self { origin, ..visit }
+    }
+
+    /// Signed in, on the overview.
+    pub(crate) fn signed_in() -> Self {
+        let visit = Self::start();
+        visit.open("/ui/");
+        visit.sign_in();
+        visit
+    }
+
+    pub(crate) fn open(&self, path: &str) {
+        self.browser.open(&format!("{}{path}", self.origin));
+    }
+
+    /// Signs in on the sign-in page; the page that was asked for comes.
+    pub(crate) fn sign_in(&self) {
+        self.browser.fill("input[name=password]", &self.demo.password);
+        self.browser.click("form button");
+        self.browser
+            .wait("the page behind the door", "!!document.querySelector('nav.main')");
+    }
+
+    /// Deploys by the API and waits for a replica.
+    pub(crate) fn deploy(&self, name: &str, image: &str) {
+        self.demo
+            .deploy(json!({"service": name, "image": format!("bramble/{image}:latest")}));
+    }
+
+    /// Fails where the browser complained: an error, or a policy that was broken. `allowed` are words of the
+    /// complaints that belong to the test.
+    pub(crate) fn no_complaints(&self, when: &str, allowed: &[&str]) {
+        let complaints: Vec<String> = self
+            .browser
+            .console()
+            .into_iter()
+            .filter(|line| !allowed.iter().any(|words| line.contains(words)))
+            .collect();
+        assert!(complaints.is_empty(), "{when}: {complaints:#?}");
+    }
+
+    /// A function as the API tells of it.
+    pub(crate) fn function(&self, name: &str) -> Value {
+        self.demo.function(name)
+    }
+}
