@@ -1,0 +1,361 @@
+//! Nodes that each have a Docker Engine of their own, and with it an image store of their own.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tests::demo::{Answer, Client, program, wait_for};
+use transport::{Authority, Identity};
+
+const PASSWORD: &str = "correct horse";
+
+/// One Docker Engine.
+pub(crate) struct Engine {
+    child: Child,
+    pub(crate) place: String,
+    folder: PathBuf,
+}
+
+/// One node on an engine.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) http: SocketAddr,
+    pub(crate) engine: Engine,
+    child: Option<Child>,
+    folder: PathBuf,
+}
+
+pub(crate) struct World {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+fn end(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        _ = kill_process(pid, Signal::TERM);
+    }
+    _ = child.wait();
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Engine {
+    fn start(folder: PathBuf, number: usize) -> Self {
+        fs::create_dir_all(&folder).unwrap();
+        let place = format!("unix://{}/docker.sock", folder.display());
+        let log = File::create(folder.join("dockerd.log")).unwrap();
+        // Tests of several programs may run at once: each takes another part of the address space.
+        let pool = format!(
+            "base=10.{}.{}.0/24,size=26",
+            130 + std::process::id() % 100,
+            number
+        );
+        let child = Command::new("dockerd")
+            .arg("--data-root")
+            .arg(folder.join("data"))
+            .arg("--exec-root")
+            .arg(folder.join("exec"))
+            .arg("--pidfile")
+            .arg(folder.join("pid"))
+            .args([
+                "-H",
+                &place,
+                "--bridge=none",
+                "--iptables=false",
+                "--default-address-pool",
+                &pool,
+            ])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("dockerd is installed: `make test` does that");
+        Self { child, place, folder }
+    }
+
+    /// Runs the docker command on this engine; answers what it prints.
+    pub(crate) fn docker(&self, args: &[&str]) -> Result<String, String> {
+        let output = Command::new("docker")
+            .args(["-H", &self.place])
+            .args(args)
+            .env("DOCKER_CONFIG", &self.folder)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
+    /// Who `docker` on this engine signs in as.
+    pub(crate) fn set_config(&self, config: &str) {
+        fs::write(self.folder.join("config.json"), config).unwrap();
+    }
+
+    fn wait(&self) {
+        wait_for("dockerd to answer", || self.docker(&["version"]).ok());
+    }
+}
+
+impl World {
+    /// So many nodes; the first runs the controller.
+    pub(crate) fn start(nodes: usize) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("bramble-images-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let engines: Vec<_> = (0..nodes)
+            .map(|number| Engine::start(folder.path().join(format!("d{number}")), number))
+            .collect();
+        let authority = Authority::create().unwrap();
+        let minted: Vec<_> = (0..nodes)
+            .map(|number| {
+                let identity = Identity::issued_by(&authority).unwrap();
+                let state = folder.path().join(format!("n{number}"));
+                fs::create_dir_all(state.join("identity")).unwrap();
+                identity.save(&state.join("identity")).unwrap();
+                (identity.id(), state, free_address(), free_address())
+            })
+            .collect();
+        let controller = json!({"id": minted[0].0, "address": minted[0].3});
+        let nodes = engines
+            .into_iter()
+            .zip(minted)
+            .enumerate()
+            .map(|(number, (engine, minted))| {
+                let (id, state, http, node_port) = minted;
+                let name = format!("pi-4b-{}", id.tail());
+                let toml = format!(
+                    "name = \"{name}\"\nhttp = \"{http}\"\nnode_port = \"{node_port}\"\nengine = \"docker\"\n\
+                 docker = \"{}\"\ncontroller = {}\ncontrollers = [{{ id = {}, address = {} }}]\n",
+                    engine.place,
+                    number == 0,
+                    controller["id"],
+                    controller["address"],
+                );
+                fs::write(state.join("node.toml"), toml).unwrap();
+                engine.wait();
+                Node {
+                    name,
+                    http,
+                    engine,
+                    child: None,
+                    folder: state,
+                }
+            });
+        let mut world = Self {
+            nodes: nodes.collect(),
+            folder,
+        };
+        for node in &mut world.nodes {
+            node.start();
+        }
+        let all = world.nodes.len();
+        world.wait("all nodes to be up and to run Docker", |world| {
+            let nodes = world.client(0).try_send("GET", "/api/v1/nodes", "")?.json();
+            let up = nodes.as_array()?.iter().filter(|node| {
+                node["phase"] == "up" && node["warnings"].as_array().is_some_and(Vec::is_empty)
+            });
+            (up.count() == all).then_some(())
+        });
+        world
+    }
+
+    pub(crate) fn client(&self, node: usize) -> Client {
+        Client::new(&format!("http://{}", self.nodes[node].http)).signed_in("admin", PASSWORD)
+    }
+
+    /// Runs a command of `bramble` against a node; answers what it prints, and whether it worked.
+    pub(crate) fn bramble(&self, node: usize, args: &[&str]) -> (bool, String) {
+        let url = format!("http://{}", self.nodes[node].http);
+        let run = |args: &[&str]| {
+            let mut command = Command::new(program());
+            command
+                .args(args)
+                .args(["--gateway", &url])
+                .env("HOME", self.folder.path())
+                .env("XDG_CONFIG_HOME", self.folder.path())
+                .env("DOCKER_HOST", &self.nodes[node].engine.place)
+                .env_remove("OPENFAAS_URL");
+            command
+        };
+        let signed_in = run(&["login", "--username", "admin", "--password", PASSWORD])
+            .output()
+            .unwrap();
+        assert!(
+            signed_in.status.success(),
+            "{}",
+            String::from_utf8_lossy(&signed_in.stderr)
+        );
+        let output = run(args).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
+    /// Sends an archive to a node's API.
+    pub(crate) fn push(&self, node: usize, archive: Vec<u8>) -> Answer {
+        self.client(node).send("POST", "/api/v1/images", archive)
+    }
+
+    pub(crate) fn deploy(&self, name: &str, image: &str, more: &Value) {
+        let mut deployment = json!({"service": name, "image": image});
+        for (key, value) in more.as_object().into_iter().flatten() {
+            deployment[key] = value.clone();
+        }
+        let answer = self.client(0).post_json("/system/functions", &deployment);
+        let answer = match answer.status.as_u16() {
+            409 => self
+                .client(0)
+                .send("PUT", "/system/functions", deployment.to_string()),
+            _ => answer,
+        };
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+
+    pub(crate) fn scale(&self, name: &str, replicas: usize) {
+        let body = json!({"serviceName": name, "replicas": replicas});
+        let answer = self
+            .client(0)
+            .post_json(&format!("/system/scale-function/{name}"), &body);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Value {
+        self.client(0)
+            .get(&format!("/api/v1/functions/openfaas-fn/{name}"))
+            .json()
+    }
+
+    /// Waits until so many replicas are ready, each on a node of its own.
+    pub(crate) fn wait_for_ready(&self, name: &str, replicas: usize) {
+        self.wait(&format!("{replicas} replicas of {name}"), |world| {
+            let function = world.function(name);
+            let placements = function["placements"].as_array()?;
+            let ready = placements.iter().filter(|it| it["phase"] == "ready").count();
+            (ready == replicas && placements.len() == replicas).then_some(())
+        });
+    }
+
+    /// What the function answers.
+    pub(crate) fn says(&self, name: &str) -> String {
+        self.client(0).get(&format!("/function/{name}")).text()
+    }
+
+    pub(crate) fn image(&self, name: &str) -> Option<Value> {
+        let images = self.client(0).get("/api/v1/images").json();
+        images
+            .as_array()?
+            .iter()
+            .find(|image| image["name"] == name)
+            .cloned()
+    }
+
+    pub(crate) fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}\n{}",
+                self.story()
+            );
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn story(&self) -> String {
+        let mut story = String::new();
+        for node in &self.nodes {
+            let log = node.log();
+            let lines: Vec<&str> = log.lines().collect();
+            story += &format!(
+                "── {}\n{}\n",
+                node.name,
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            );
+        }
+        story
+    }
+}
+
+impl Node {
+    pub(crate) fn start(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))
+            .unwrap();
+        let child = Command::new(program())
+            .arg("node")
+            .arg("--state")
+            .arg(&self.folder)
+            .env("BRAMBLE_ADMIN_PASSWORD", PASSWORD)
+            .env("BRAMBLE_BUILTIN_DIR", super::archive::builtin_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Ends the process at once, as a power cut does; containers go on.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.story());
+        }
+        for node in &mut self.nodes {
+            if let Some(mut child) = node.child.take() {
+                end(&mut child);
+            }
+            // Containers would outlive their engine.
+            if let Ok(ids) = node.engine.docker(&["ps", "-aq"]) {
+                let ids: Vec<&str> = ids.split_whitespace().collect();
+                _ = node.engine.docker(&[&["rm", "-f"], ids.as_slice()].concat());
+            }
+            if let Ok(ids) = node
+                .engine
+                .docker(&["network", "ls", "-q", "--filter", "label=bramble.node"])
+            {
+                for id in ids.split_whitespace() {
+                    _ = node.engine.docker(&["network", "rm", id]);
+                }
+            }
+            end(&mut node.engine.child);
+            let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+            let its = node.engine.folder.display().to_string();
+            for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
+                if mount.starts_with(&its) {
+                    _ = Command::new("umount").arg(mount).status();
+                }
+            }
+        }
+    }
+}
