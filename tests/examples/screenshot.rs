@@ -26,10 +26,16 @@ const FUNCTIONS: [(&str, u32); 6] = [
 /// What makes the numbers move.
 const INVOKED: [&str; 3] = ["cows", "figlet", "nodeinfo"];
 
+/// The whole stack at once.
+const TALL: Screen = Screen {
+    height: 900,
+    ..Screen::projector(false)
+};
+
 fn main() {
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pictures");
     std::fs::create_dir_all(&pictures).expect("docs/ can be written");
-    let demo = Demo::builder().nodes(5).engine("auto").start();
+    let demo = Demo::builder().nodes(4).engine("auto").start();
     for (name, _) in FUNCTIONS {
         demo.deploy(json!({
             "service": name, "image": format!("bramble/{name}:latest"), "requests": {"memory": "48Mi"},
@@ -64,7 +70,7 @@ fn main() {
 
 fn draw(demo: &Demo, pictures: &Path) {
     let browser = Browser::start();
-    browser.screen(Screen::projector(false));
+    browser.screen(TALL);
     browser.open(&format!("{}/ui/", demo.portal));
     browser.fill("input[name=password]", &demo.password);
     browser.click("form button");
@@ -73,12 +79,15 @@ fn draw(demo: &Demo, pictures: &Path) {
     // Rates are those of the last seconds.
     thread::sleep(Duration::from_secs(8));
     browser.picture(&pictures.join("portal.png"));
-    browser.screen(Screen::projector(true));
+    browser.screen(Screen {
+        height: 820,
+        ..Screen::projector(true)
+    });
     browser.open(&format!("{}/ui/functions/openfaas-fn/cows", demo.portal));
     browser.wait("the example", "document.querySelector('#body')?.value !== ''");
     browser.click("#send");
     browser.wait("the answer", "!!document.querySelector('#answer pre')");
-    browser.run("document.activeElement.blur();", Vec::new());
+    browser.run("document.activeElement.blur(); scrollTo(0, 0);", Vec::new());
     browser.picture(&pictures.join("portal-dark.png"));
     browser.screen(Screen::phone(false));
     browser.open(&format!("{}/ui/", demo.portal));

@@ -58,7 +58,7 @@ function board(node) {
       master.hidden = !now.leader;
       say(phase, { up: "up", down: "down", cordoned: "takes nothing new" }[now.phase]);
       set(phase, "class", `status ${{ up: "good", down: "bad", cordoned: "warn" }[now.phase]}`);
-      say(about, `${now.board} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
+      say(about, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
       const heard = now.memory_available_bytes !== undefined && now.phase !== "down";
       const used = now.memory_bytes - (now.memory_available_bytes ?? 0);
       const part = heard ? used / now.memory_bytes : 0;
