@@ -283,10 +283,18 @@ pub struct Secret {
     #[serde(default, deserialize_with = "null_as_default")]
     pub namespace: String,
     /// The value, where it is text.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub value: String,
     /// The value in base64; counts where both are there.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub raw_value: String,
 }
 

@@ -340,7 +340,7 @@ fn a_function_is_deployed_only_with_secrets_that_exist_and_its_nodes_are_told_of
     assert_eq!(told(&world.state), [("api-key".to_owned(), version)].into());
     assert_eq!(
         crate::secrets::granted(&world.state, home, &name("env")),
-        [missing.clone()]
+        std::slice::from_ref(&missing)
     );
     let other = if home == pi(1) { pi(2) } else { pi(1) };
     assert_eq!(crate::secrets::granted(&world.state, other, &name("env")), []);
