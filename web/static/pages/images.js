@@ -67,7 +67,9 @@ function show() {
 
 async function load() {
   try {
-    images = await get("/api/v1/images");
+    // Those that somebody brought first, then those in use, then what is always there.
+    const order = (image) => (image.built_in ? 2 : 0) + (image.used_by.length ? 0 : 1);
+    images = (await get("/api/v1/images")).sort((a, b) => order(a) - order(b) || (a.name < b.name ? -1 : 1));
     show();
   } catch (error) {
     say($("count"), error.message);
