@@ -40,8 +40,8 @@ pub(crate) async fn run(yard: Yard, sources: Sources, stop: CancellationToken) {
     }
 }
 
-/// Removes what may go of the images in `yard`.
-pub(crate) async fn make_room(yard: &Yard, used: &std::collections::BTreeSet<String>, disk: Disk) -> Cleaned {
+/// Removes what may go of the images in `yard`; `used` is what functions use, by any id.
+pub async fn make_room(yard: &Yard, used: &std::collections::BTreeSet<String>, disk: Disk) -> Cleaned {
     let mut cleaned = Cleaned::default();
     let (stored, by_containers) = match yard.stored().await {
         Ok(found) => found,

@@ -13,7 +13,7 @@
 //! Not here: who holds what (the leader says so with its orders), Docker itself ([`crate::engine::docker`]).
 
 pub mod clean;
-pub(crate) mod cleaner;
+pub mod cleaner;
 pub mod copy;
 pub mod export;
 pub(crate) mod port;

@@ -9,6 +9,7 @@
     reason = "a test's helpers are tests too"
 )]
 
+mod images;
 mod registry;
 mod world;
 
