@@ -1,0 +1,641 @@
+//! The operator's commands as people type them: the real program against a real demo, command by command, with its
+//! output and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use serde_json::{Value, json};
+use tests::demo::{Demo, program};
+
+/// What a command did.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    out: String,
+    err: String,
+    raw: Vec<u8>,
+}
+
+/// Somebody at a keyboard, with logins of their own.
+struct Operator {
+    home: tempfile::TempDir,
+}
+
+impl Operator {
+    fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(words)
+            .current_dir(self.home.path())
+            .env("OPENFAAS_CONFIG", self.home.path().join("logins"))
+            .env_remove("OPENFAAS_URL")
+            .env_remove("OPENFAAS_STORE")
+            .env_remove("CI");
+        command
+    }
+
+    fn type_in(&self, words: &[&str], input: impl Into<Vec<u8>>) -> Done {
+        let mut child = self
+            .command(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.into();
+        // A command that reads nothing closes its end.
+        let writer = thread::spawn(move || _ = stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        Done {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            raw: output.stdout,
+        }
+    }
+
+    fn does(&self, line: &str) -> Done {
+        self.type_in(&split(line), "")
+    }
+
+    /// Types a line that has to succeed; answers what it prints.
+    fn succeeds(&self, line: &str) -> String {
+        let done = self.does(line);
+        assert_eq!(done.code, 0, "bramble {line}: {done:?}");
+        done.out
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.home.path().join(name), text).unwrap();
+    }
+
+    fn logs_in(&self, demo: &Demo) {
+        let done = self.type_in(
+            &["login", "-g", &demo.portal, "--password-stdin"],
+            format!("{}\n", demo.password),
+        );
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+}
+
+/// Words of a line; `'…'` keeps spaces.
+fn split(line: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for (i, part) in line.split('\'').enumerate() {
+        match i % 2 {
+            0 => words.extend(part.split_whitespace()),
+            _ => words.push(part),
+        }
+    }
+    words
+}
+
+fn two_nodes() -> Demo {
+    Demo::builder().nodes(2).engine("process").start()
+}
+
+#[test]
+fn every_command_does_what_it_says() {
+    let demo = two_nodes();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    operator.file("greeting.txt", "from a file");
+
+    // A line, and what its output has to hold.
+    let rows: &[(&str, &[&str])] = &[
+        ("version", &["bramble 0.", "gateway http://127.0.0.1:"]),
+        ("version --client", &["bramble 0."]),
+        ("nodes", &["NAME", "STATE", "up", "leader", "MiB"]),
+        ("nodes --json", &["\"platforms\""]),
+        ("store list", &["NAME", "figlet", "cows"]),
+        ("store list -q", &["figlet\n"]),
+        ("store list --platform armhf", &["figlet"]),
+        (
+            "store inspect figlet",
+            &["bramble/figlet:latest", "Try it:", "bramble invoke figlet"],
+        ),
+        ("store inspect figlet --json", &["\"bramble/figlet:latest\""]),
+        (
+            "store deploy figlet --name banner --wait",
+            &[
+                "Deploying: banner.",
+                "Deployed. 202 Accepted.",
+                "/function/banner",
+                "banner is ready after",
+            ],
+        ),
+        (
+            "deploy --image bramble/env:latest --name env -e GREETING=hi=there --label a=b --annotation topic=x \
+             --memory-limit 64Mi --cpu-request 50m --constraint os=linux --read-only --wait",
+            &["Deployed. 202 Accepted.", "env is ready after"],
+        ),
+        (
+            "functions",
+            &["NAME", "banner", "env", "ready", "1/1", "bramble/env:latest"],
+        ),
+        ("functions -q", &["banner\nenv\n"]),
+        ("list --json", &["\"sentence\""]),
+        ("invoke env --body x", &["GREETING=hi=there"]),
+        (
+            "invoke env -m GET --path /a/b --query c=d -H 'X-Class: 7b'",
+            &[
+                "Http_Path=/a/b",
+                "Http_Query=c=d",
+                "Http_X_Class=7b",
+                "Http_Method=GET",
+            ],
+        ),
+        (
+            "invoke env.openfaas-fn --body hello --sign X-Signature --key key --content-type application/json",
+            &["Http_X_Signature=sha256=", "Http_Content_Type=application/json"],
+        ),
+        ("invoke banner --file greeting.txt", &["_"]),
+        (
+            "describe env",
+            &[
+                "GREETING=hi=there",
+                "a=b",
+                "topic=x",
+                "memory 64Mi",
+                "CPU 50m",
+                "os=linux",
+                "read-only",
+                "REPLICA",
+                "WHAT HAPPENED",
+            ],
+        ),
+        ("describe env --json", &["\"placements\""]),
+        ("why env", &["1 of 1 replica is ready."]),
+        ("why env --json", &["[\""]),
+        (
+            "scale env 2 --wait",
+            &["env shall have 2 replicas.", "env is ready with 2 replicas after"],
+        ),
+        ("scale env 0 --wait", &["scaled to zero"]),
+        ("functions", &["scaled to zero"]),
+        ("invoke env --body x", &["GREETING"]),
+        ("secret list", &[]),
+        (
+            "secret create api-key --from-file greeting.txt",
+            &["Created: api-key."],
+        ),
+        ("secret list -q", &["api-key\n"]),
+        ("secret list", &["NAME", "api-key", "openfaas-fn"]),
+        (
+            "secret update api-key --from-file greeting.txt",
+            &["Updated: api-key."],
+        ),
+        (
+            "secret create api-key --from-file greeting.txt --replace",
+            &["Updated: api-key."],
+        ),
+        ("secret remove api-key", &["Removed: api-key."]),
+        ("remove banner env", &["Removed: banner.", "Removed: env."]),
+        ("functions", &[]),
+        ("logout", &["Signed out from http://127.0.0.1:"]),
+        ("logout", &["Nobody was signed in"]),
+    ];
+    for (line, expected) in rows {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let gateway = format!(" -g {}", demo.portal);
+        // Signed out, nothing says any more which gateway is meant.
+        let line = if line == "logout" {
+            format!("{line}{gateway}")
+        } else {
+            line
+        };
+        let out = operator.succeeds(&line);
+        for word in *expected {
+            assert!(out.contains(word), "bramble {line}: no {word:?} in\n{out}");
+        }
+        assert!(!out.contains('\x1b'), "bramble {line}: colours in a pipe\n{out}");
+    }
+}
+
+#[test]
+fn every_failure_has_words_with_the_cure_and_its_exit_code() {
+    let demo = two_nodes();
+    demo.deploy(json!({"service": "figlet", "image": "bramble/figlet:latest"}));
+    let operator = Operator::new();
+    let (portal, password) = (&demo.portal, &demo.password);
+    operator.file(
+        "bad.yaml",
+        "provider:\n  name: openfaas\nfunctions:\n  a:\n    image: x\n   b: y\n",
+    );
+    operator.file(
+        "open.yaml",
+        "provider:\n  name: openfaas\nfunctions:\n  a:\n    image: ${x\n",
+    );
+    operator.file(
+        "none.yaml",
+        "provider:\n  name: openfaas\nfunctions:\n  a:\n    lang: go\n",
+    );
+
+    // Before anybody is signed in.
+    let rows: &[(&str, i32, &str)] = &[
+        ("nodes -g GATEWAY", 4, "run `bramble login -g http://127.0.0.1:"),
+        ("functions -g GATEWAY", 4, "Nobody is signed in"),
+        ("deploy -g GATEWAY --image x --name y", 4, "bramble login"),
+        (
+            "invoke figlt -g GATEWAY --body x",
+            5,
+            "There is no function figlt",
+        ),
+        ("login -g GATEWAY", 2, "--password-stdin"),
+        (
+            "login -g GATEWAY --password wrong",
+            4,
+            "does not know this user with this password",
+        ),
+        ("login -g GATEWAY --password wrong", 4, "can be read by others"),
+        ("nodes -g http://127.0.0.1:1", 3, "Is the Pi on"),
+        ("nodes -g http://nowhere.invalid", 3, "Is the name right?"),
+        ("nodes -g ftp://x", 2, "has to begin with http"),
+        ("nodes --nonsense", 2, "unexpected argument"),
+        ("fly", 2, "unrecognized subcommand"),
+    ];
+    let check = |rows: &[(&str, i32, &str)]| {
+        for (line, code, words) in rows {
+            let line = line.replace("GATEWAY", portal);
+            let done = operator.does(&line);
+            assert_eq!(done.code, *code, "bramble {line}: {done:?}");
+            assert!(done.err.contains(words), "bramble {line}: {done:?}");
+            assert!(!done.err.contains(password.as_str()), "{done:?}");
+        }
+    };
+    check(rows);
+
+    operator.logs_in(&demo);
+    check(&[
+        ("describe figlte", 5, "Did you mean figlet?"),
+        ("why figlte", 5, "Did you mean figlet?"),
+        ("scale figlte 2", 5, "Did you mean figlet?"),
+        ("remove figlte", 5, "Did you mean figlet?"),
+        ("logs figlte --tail=false", 5, "Did you mean figlet?"),
+        ("invoke figlte --body x", 5, "Did you mean figlet?"),
+        ("describe other", 5, "`bramble functions` lists"),
+        ("describe 'no name'", 2, "cannot be a function"),
+        ("invoke figlet --async --body x", 1, "--async"),
+        ("invoke figlet --file missing", 5, "no file missing"),
+        ("invoke figlet -H nonsense --body x", 2, "Name: value"),
+        ("invoke figlet -m 'NO METHOD'", 2, "no method"),
+        ("deploy", 2, "There is no stack.yaml here"),
+        ("deploy -f missing.yaml", 5, "no file missing.yaml"),
+        ("deploy -f bad.yaml", 2, "line 6"),
+        ("deploy -f open.yaml", 2, "line 5"),
+        ("deploy -f none.yaml", 2, "a has no image"),
+        ("deploy -f none.yaml --filter z*", 5, "it has a"),
+        ("deploy -f none.yaml --filter a --regex a", 2, "not both"),
+        ("deploy -f GATEWAY/nothing.yaml", 5, "nothing at"),
+        ("deploy --image x", 2, "--name"),
+        (
+            "deploy --image bramble/env:latest --name x --memory-limit lots",
+            1,
+            "limits.memory",
+        ),
+        (
+            "deploy --image bramble/env:latest --name x -e novalue",
+            2,
+            "NAME=VALUE",
+        ),
+        (
+            "deploy --image bramble/env:latest --name x --secret nobody-made-it",
+            1,
+            "nobody-made-it",
+        ),
+        (
+            "deploy --image bramble/figlet:latest --name figlet --update=false",
+            1,
+            "figlet",
+        ),
+        (
+            "deploy --image bramble/env:latest --name big --memory-request 900Gi --wait --timeout 2",
+            1,
+            "big is not ready",
+        ),
+        ("logs figlet --since soon", 2, "30s, 5m or 1h"),
+        ("store inspect figlte", 5, "Did you mean figlet?"),
+        ("store deploy nothing-like-it", 5, "`bramble store list`"),
+        ("store deploy figlet --platform s390x", 5, "not for s390x"),
+        ("store list --url GATEWAY/healthz", 1, "no store"),
+        (
+            "secret update nobody-made-it --from-literal x",
+            5,
+            "no secret nobody-made-it",
+        ),
+        ("secret remove nobody-made-it", 5, "no secret nobody-made-it"),
+        ("secret create big/name --from-literal x", 1, "name"),
+    ]);
+    let created = operator.does("secret create twice --from-literal x");
+    assert!(
+        created.code == 0 && created.err.contains("can be read by others"),
+        "{created:?}"
+    );
+    check(&[("secret create twice --from-literal x", 1, "twice")]);
+
+    // What a function answers is its own affair: printed, and said by the exit code.
+    let answer = operator.type_in(
+        &[
+            "deploy",
+            "--image",
+            "bramble/sh:latest",
+            "--name",
+            "fails",
+            "--fprocess",
+            "exit 1",
+            "--wait",
+        ],
+        "",
+    );
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let done = operator.does("invoke fails --body x");
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("fails answered 500"), "{done:?}");
+
+    // A demo with another password: what was saved is no longer right.
+    let file = operator.home.path().join("logins/config.yml");
+    let saved = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, saved.replace("token: ", "token: eDp5 # ")).unwrap();
+    check(&[("nodes", 4, "no longer takes the saved sign-in")]);
+}
+
+#[test]
+fn a_login_is_kept_as_other_tools_keep_it_and_goes_to_its_own_gateway_only() {
+    let demo = Demo::builder().nodes(1).engine("process").password("abc").start();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    let file = operator.home.path().join("logins/config.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    // admin:abc, as faas-cli writes it.
+    assert_eq!(
+        text,
+        format!(
+            "auths:\n- gateway: {}\n  auth: basic\n  token: YWRtaW46YWJj\n",
+            demo.portal
+        )
+    );
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+
+    // Without a word about the gateway it is the one where somebody signed in; in a stack file another one may stand.
+    assert!(operator.succeeds("nodes").contains("leader"));
+    let (address, requests) = listener();
+    for line in [
+        format!("nodes -g {address}"),
+        format!("functions -g {address}"),
+        format!("store list --url {address}/x"),
+        format!("deploy -f {address}/stack.yaml"),
+        format!("invoke env --body x -g {address}"),
+    ] {
+        operator.does(&line);
+        let request = requests.recv().unwrap().to_lowercase();
+        assert!(request.contains("user-agent: bramble/"), "{line}: {request}");
+        assert!(!request.contains("authorization"), "{line}: {request}");
+    }
+    operator.file(
+        "stack.yaml",
+        &format!("provider:\n  name: openfaas\n  gateway: {address}\nfunctions:\n  a:\n    image: x\n"),
+    );
+    operator.does("deploy");
+    let request = requests.recv().unwrap();
+    assert!(request.starts_with("PUT /system/functions"), "{request}");
+    assert!(!request.to_lowercase().contains("authorization"), "{request}");
+
+    // A function is never told the bramble's password either.
+    demo.deploy(json!({"service": "env", "image": "bramble/env:latest"}));
+    assert!(!operator.succeeds("invoke env --body x").contains("Authorization"));
+}
+
+/// Somebody who answers 404 to everything, and tells what was asked.
+fn listener() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 64 << 10];
+            let length = stream.read(&mut request).unwrap();
+            _ = send.send(String::from_utf8_lossy(&request[..length]).into_owned());
+            _ = stream
+                .write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (address, receive)
+}
+
+#[test]
+fn a_stack_file_is_deployed_as_it_says() {
+    let demo = two_nodes();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    operator.file(
+        "stack.yaml",
+        r#"
+version: 1.0
+provider:
+  name: openfaas
+  gateway: http://127.0.0.1:8080
+functions:
+  loud:
+    lang: shell
+    handler: ./loud
+    image: bramble/${IMAGE:-sh}:latest
+    skip_build: true
+    environment:
+      from: stack
+      both: stack
+      all: stack
+      number: 10
+    environment_file:
+      - env.yml
+    labels:
+      com.openfaas.scale.min: 2
+    limits: {memory: 64Mi}
+  quiet:
+    image: bramble/env:latest
+    fprocess: ""
+"#,
+    );
+    operator.file("env.yml", "environment:\n  both: file\n  all: file\n");
+    std::fs::create_dir_all(operator.home.path().join("template/shell")).unwrap();
+    operator.file(
+        "template/shell/template.yml",
+        "language: shell\nfprocess: tr a-z A-Z\n",
+    );
+
+    let out = operator.succeeds("deploy -e all=flag --filter lo* --wait");
+    assert!(
+        out.contains("loud is ready with 2 replicas") && !out.contains("quiet"),
+        "{out}"
+    );
+    let status: Value = demo.client().get("/system/function/loud").json();
+    assert_eq!(status["envProcess"], "tr a-z A-Z");
+    assert_eq!(
+        status["envVars"],
+        json!({"from": "stack", "both": "file", "all": "flag", "number": "10"})
+    );
+    assert_eq!(status["limits"], json!({"memory": "64Mi"}));
+    assert_eq!(operator.type_in(&["invoke", "loud"], "hello").out, "HELLO");
+
+    // All of them, and an update: the gateway of the file is one that tools write by themselves.
+    let out = operator.succeeds("deploy --wait");
+    assert!(
+        out.contains("Deploying: loud.") && out.contains("Deploying: quiet."),
+        "{out}"
+    );
+    let status: Value = demo.client().get("/system/function/loud").json();
+    assert_eq!(status["envVars"]["all"], "file");
+    let mut other = operator.command(&["deploy", "--envsubst=false", "--filter", "loud"]);
+    let refused = other.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let out = operator.succeeds("deploy --filter quiet --replace --wait");
+    assert!(out.contains("quiet is ready"), "{out}");
+    let out = operator.succeeds("remove -f stack.yaml");
+    assert!(
+        out.contains("Removed: loud.") && out.contains("Removed: quiet."),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_invocation_streams_and_tells_who_answered() {
+    let demo = two_nodes();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    operator.succeeds("deploy --image bramble/sh:latest --name cat --fprocess cat --wait");
+    let input: Vec<u8> = (0..3_000_000_u32)
+        .map(|i| i.to_le_bytes()[(i % 4) as usize])
+        .collect();
+    let done = operator.type_in(&["invoke", "cat", "-v"], input.clone());
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(done.raw == input, "{} bytes came back", done.raw.len());
+    let node = demo
+        .node_names()
+        .into_iter()
+        .find(|name| done.err.contains(name.as_str()));
+    assert!(node.is_some() && done.err.contains("200 OK from"), "{}", done.err);
+    assert!(operator.type_in(&["invoke", "cat"], "").raw.is_empty());
+}
+
+#[test]
+fn logs_are_shown_as_asked_for() {
+    let demo = two_nodes();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    operator.succeeds("deploy --image bramble/sh:latest --name talks --fprocess 'cat /told' --wait");
+    operator.does("invoke talks --body x");
+    let line = demo.wait("the line to be there", || {
+        let out = operator.succeeds("logs talks --tail=false");
+        out.lines()
+            .find(|line| line.contains("stderr: cat"))
+            .map(str::to_owned)
+    });
+    let words: Vec<&str> = line.split(' ').collect();
+    assert!(
+        words[0].ends_with('Z') && words[1] == "talks" && words[2].starts_with("(r"),
+        "{line}"
+    );
+    let instance = words[2].trim_matches(['(', ')']);
+    let json = operator.succeeds("logs talks --tail=false -o json --since 5m");
+    let told = json.lines().find(|line| line.contains("stderr: cat")).unwrap();
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert_eq!(
+        (&told["instance"], &told["name"]),
+        (&json!(instance), &json!("talks"))
+    );
+    let values = operator.succeeds(&format!(
+        "logs talks --tail=false -o keyvalue --instance {instance}"
+    ));
+    assert!(values.contains("name=\"talks\""), "{values}");
+    let last = operator.succeeds("logs talks --tail=false --lines 1");
+    assert_eq!(last.lines().count(), 1, "{last}");
+
+    // Followed, it goes on with what is written from now on.
+    let mut following = operator
+        .command(&["logs", "talks"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = following.stdout.take().unwrap();
+    operator.does("invoke talks --body x");
+    operator.does("invoke talks --body x");
+    let mut seen = String::new();
+    let mut chunk = [0; 4096];
+    while seen.matches("stderr: cat").count() < 2 {
+        let length = output.read(&mut chunk).unwrap();
+        assert!(length > 0, "the logs end: {seen}");
+        seen += &String::from_utf8_lossy(&chunk[..length]);
+    }
+    following.kill().unwrap();
+    following.wait().unwrap();
+}
+
+#[test]
+fn every_command_has_help_with_examples_and_shells_complete_them() {
+    let operator = Operator::new();
+    let help = operator.succeeds("--help");
+    assert!(
+        help.contains("Exit codes:") && help.contains("4 not signed in"),
+        "{help}"
+    );
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    let nested = [
+        "store list",
+        "store inspect",
+        "store deploy",
+        "secret list",
+        "secret create",
+        "secret update",
+        "secret remove",
+    ];
+    let plain = ["help", "node", "demo", "store", "secret", "image"];
+    for line in names
+        .into_iter()
+        .filter(|name| !plain.contains(name))
+        .chain(nested)
+    {
+        let help = operator.succeeds(&format!("{line} --help"));
+        assert!(
+            help.contains("Example") && help.contains("bramble "),
+            "{line}: {help}"
+        );
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = operator.succeeds(&format!("completions {shell}"));
+        assert!(script.contains("describe"), "{shell}");
+    }
+    let script = operator.succeeds("completions bash");
+    let mut bash = Command::new("bash")
+        .args(["-n"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(bash.wait().unwrap().success());
+}
