@@ -40,8 +40,11 @@ pub(crate) struct Vault {
     node: NodeId,
     own: Arc<LessSafeKey>,
     /// The bramble's key and which one it is, once it was needed.
-    opened: Arc<Mutex<Option<(String, Arc<LessSafeKey>)>>>,
+    opened: Arc<Mutex<Option<Opened>>>,
 }
+
+/// The bramble's key, and which one it is.
+type Opened = (String, Arc<LessSafeKey>);
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -394,9 +394,13 @@ impl Browser {
                 }
                 Some("Network.loadingFinished") => {
                     if let Some((_, request)) = sent.iter_mut().rev().find(|(known, _)| known == id) {
-                        request.bytes = params["encodedDataLength"]
-                            .as_f64()
-                            .map_or(0, |bytes| bytes as u64);
+                        let length = &params["encodedDataLength"];
+                        #[expect(
+                            clippy::cast_possible_truncation,
+                            reason = "a whole number, written as a float"
+                        )]
+                        let as_float = || length.as_f64().map(|bytes| bytes as u64);
+                        request.bytes = length.as_u64().or_else(as_float).unwrap_or(0);
                     }
                 }
                 _ => {}

@@ -244,7 +244,7 @@ fn cut(value: &str, which: &str, pattern: &str) -> String {
     // The shortest beginning and the longest end come first.
     let place = match which {
         "#" | "%%" => places.next(),
-        _ => places.last(),
+        _ => places.next_back(),
     };
     match place {
         None => value.to_owned(),
