@@ -30,14 +30,13 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which gateway is meant.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Where")]
 pub(crate) struct Target {
     /// Any node of the bramble [else: OPENFAAS_URL, the last login, http://bramble.local, http://127.0.0.1:8080]
-    #[arg(short, long, value_name = "URL")]
+    #[arg(help_heading = "Where", short, long, value_name = "URL")]
     pub(crate) gateway: Option<String>,
 
     /// Take any certificate
-    #[arg(long)]
+    #[arg(help_heading = "Where", long)]
     pub(crate) tls_no_verify: bool,
 }
 

@@ -52,10 +52,10 @@ pub(crate) struct DeployArgs {
 
 /// Which functions of which stack file.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Stack file")]
 pub(crate) struct StackFlags {
     /// The stack file: a path or an address [else: stack.yaml or stack.yml in this folder]
     #[arg(
+        help_heading = "Stack file",
         short = 'f',
         long = "yaml",
         visible_alias = "file",
@@ -65,15 +65,15 @@ pub(crate) struct StackFlags {
     pub(crate) yaml: Option<String>,
 
     /// Only functions whose names look like this, with * for anything
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(help_heading = "Stack file", long, value_name = "PATTERN")]
     pub(crate) filter: Option<String>,
 
     /// Only functions whose names match this regular expression
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(help_heading = "Stack file", long, value_name = "EXPRESSION")]
     pub(crate) regex: Option<String>,
 
     /// Replace ${VARIABLES} in the stack file by what the environment says
-    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+    #[arg(help_heading = "Stack file", long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
     pub(crate) envsubst: bool,
 }
 

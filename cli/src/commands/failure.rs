@@ -123,7 +123,7 @@ fn cure(reason: &str) -> &'static str {
     if reason.contains("certificate") || reason.contains("UnknownIssuer") {
         "Its certificate is not one that this computer trusts: with `--tls-no-verify` it is taken all the same."
     } else if reason.contains("lookup address") {
-        "Is the name right? Give an address with `--gateway`, for example `-g http://192.168.1.20:8080`."
+        "Is the name right? Where a name is not known, an address does, for example http://192.168.1.20:8080."
     } else {
         "Is the Pi on, and is this its address? Choose another with `--gateway` or OPENFAAS_URL."
     }

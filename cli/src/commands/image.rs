@@ -112,7 +112,10 @@ async fn list(args: ListArgs, out: &Out) -> Result<(), Failure> {
         return out.json(&api.get_answer(PATH).await?.body);
     }
     let images: Vec<v1::Image> = api.get(PATH).await?;
-    let shown: Vec<&v1::Image> = images.iter().filter(|image| args.all || !image.built_in).collect();
+    let shown: Vec<&v1::Image> = images
+        .iter()
+        .filter(|image| args.all || !image.built_in)
+        .collect();
     if shown.is_empty() {
         out.note("There are only the built-in images: `bramble image push` brings others.");
         return Ok(());
@@ -142,7 +145,12 @@ async fn remove(args: RemoveArgs, out: &Out) -> Result<(), Failure> {
     query.append_pair("name", &args.name);
     let path = format!("{PATH}?{}", query.finish());
     let answer = api
-        .open(Method::DELETE, &path, HeaderMap::new(), crate::client::whole(Bytes::new()))
+        .open(
+            Method::DELETE,
+            &path,
+            HeaderMap::new(),
+            crate::client::whole(Bytes::new()),
+        )
         .await?;
     if !answer.status().is_success() {
         return Err(api.refusal(answer).await);
@@ -156,7 +164,9 @@ async fn push(args: PushArgs, out: &Out) -> Result<(), Failure> {
     if path.is_file() {
         return push_file(&api, path, args.name.as_deref(), out).await;
     }
-    let looks_like_a_file = [".tar", ".gz", ".tgz"].iter().any(|end| args.image.ends_with(end));
+    let looks_like_a_file = [".tar", ".gz", ".tgz"]
+        .iter()
+        .any(|end| args.image.ends_with(end));
     if looks_like_a_file || args.image.starts_with(['/', '.']) {
         return Err(Failure::not_found(format!("there is no file {}", args.image)));
     }
@@ -165,9 +175,11 @@ async fn push(args: PushArgs, out: &Out) -> Result<(), Failure> {
 
 /// Sends an image of this computer's Docker.
 async fn push_from_docker(api: &Api, name: &str, out: &Out) -> Result<(), Failure> {
-    let reference: Reference = name
-        .parse()
-        .map_err(|_| Failure::not_found(format!("there is no file {name}, and no image can have this name")))?;
+    let reference: Reference = name.parse().map_err(|_| {
+        Failure::not_found(format!(
+            "there is no file {name}, and no image can have this name"
+        ))
+    })?;
     let no_docker = |error: bollard::errors::Error| {
         Failure::failed(format!(
             "there is no file {name}, and Docker does not answer on this computer ({error})"
@@ -177,9 +189,9 @@ async fn push_from_docker(api: &Api, name: &str, out: &Out) -> Result<(), Failur
     let docker = docker.negotiate_version().await.map_err(no_docker)?;
     let name = reference.to_string();
     let found = docker.inspect_image(&name).await.map_err(|error| match error {
-        bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => Failure::not_found(format!(
-            "this computer's Docker has no image {name}: `docker images` shows what it has"
-        )),
+        bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => Failure::not_found(
+            format!("this computer's Docker has no image {name}: `docker images` shows what it has"),
+        ),
         other => no_docker(other),
     })?;
     let size = found.size.and_then(|size| u64::try_from(size).ok());
@@ -211,7 +223,10 @@ async fn push_file(api: &Api, path: &Path, name: Option<&str>, out: &Out) -> Res
                     "{shown} does not name its image; save it by its name: docker save NAME:TAG -o FILE"
                 )));
             }
-            let length = path.metadata().map_err(|error| Failure::failed(format!("{shown}: {error}")))?.len();
+            let length = path
+                .metadata()
+                .map_err(|error| Failure::failed(format!("{shown}: {error}")))?
+                .len();
             send(api, file(path.to_owned(), None), Some(length), Some(length), out).await
         }
         Archive::Oci(oci) => {
@@ -219,7 +234,9 @@ async fn push_file(api: &Api, path: &Path, name: Option<&str>, out: &Out) -> Res
             let name = name.ok_or_else(|| {
                 Failure::usage(format!("{shown} does not name its image: add --name NAME:TAG"))
             })?;
-            let reference: Reference = name.parse().map_err(|error: api::images::ReferenceError| Failure::usage(error.to_string()))?;
+            let reference: Reference = name
+                .parse()
+                .map_err(|error: api::images::ReferenceError| Failure::usage(error.to_string()))?;
             let nodes: Vec<v1::Node> = api.get("/api/v1/nodes").await?;
             let wanted: BTreeSet<String> = nodes.into_iter().flat_map(|node| node.platforms).collect();
             let images: Vec<_> = oci
@@ -246,7 +263,10 @@ async fn push_file(api: &Api, path: &Path, name: Option<&str>, out: &Out) -> Res
 }
 
 /// The bytes of a file as it is, or, where an end is given, unpacked up to there and with other bytes after it.
-fn file(path: PathBuf, rest: Option<(u64, Vec<u8>)>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+fn file(
+    path: PathBuf,
+    rest: Option<(u64, Vec<u8>)>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (give, take) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || {
         let sent = match rest {
@@ -277,7 +297,9 @@ fn pieces(mut from: impl Read, give: &mpsc::Sender<io::Result<Bytes>>) -> io::Re
     }
 }
 
-fn received(take: mpsc::Receiver<io::Result<Bytes>>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+fn received(
+    take: mpsc::Receiver<io::Result<Bytes>>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::unfold(take, |mut take| async move {
         let piece = take.recv().await?;
         Some((piece, take))
@@ -293,7 +315,10 @@ async fn send(
     out: &Out,
 ) -> Result<(), Failure> {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-tar"),
+    );
     if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
@@ -324,7 +349,9 @@ async fn send(
         return Err(api.refusal(answer).await);
     }
     let body = answer.into_body().collect().await;
-    let body = body.map_err(|error| Failure::failed(error.to_string()))?.to_bytes();
+    let body = body
+        .map_err(|error| Failure::failed(error.to_string()))?
+        .to_bytes();
     let pushed: v1::PushedImages = serde_json::from_slice(&body)
         .map_err(|error| Failure::failed(format!("the bramble answered what is not understood: {error}")))?;
     out.line(format!("Sent to {}: {}.", pushed.node, pushed.images.join(", ")))

@@ -118,6 +118,7 @@ pub(crate) async fn invoke(args: InvokeArgs, out: &Out) -> Result<(), Failure> {
     }
     let node = answering_node(response.headers());
     let mut body = response.into_body();
+    let mut last = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Failure::new(
@@ -127,8 +128,10 @@ pub(crate) async fn invoke(args: InvokeArgs, out: &Out) -> Result<(), Failure> {
         })?;
         if let Ok(data) = frame.into_data() {
             out.raw(&data)?;
+            last = data.last().copied().or(last);
         }
     }
+    out.end_open_line(last)?;
     if args.verbose {
         let node = node.map_or_else(String::new, |node| format!(" from {node}"));
         out.note(format!(

@@ -1,5 +1,7 @@
 //! `bramble nodes` and `bramble functions`: what there is, in a table.
 
+use std::collections::BTreeMap;
+
 use api::v1::{FunctionPhase, FunctionSummary, Node, NodePhase};
 use clap::Args;
 
@@ -64,15 +66,25 @@ pub(crate) async fn nodes(args: NodesArgs, out: &Out) -> Result<(), Failure> {
         return nodes.iter().try_for_each(|node| out.line(&node.name));
     }
     out.table(&node_table(&nodes))?;
-    for node in &nodes {
-        for warning in &node.warnings {
-            out.line(out.paint(
-                &format!("{}: {}", node.name, super::table::plain(warning)),
-                Tone::Fair,
-            ))?;
-        }
+    for line in warnings(&nodes) {
+        out.line(out.paint(&super::table::plain(&line), Tone::Fair))?;
     }
     Ok(())
+}
+
+/// What is wrong with nodes, each thing once.
+fn warnings(nodes: &[Node]) -> Vec<String> {
+    let mut of_warning: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in nodes {
+        for warning in &node.warnings {
+            of_warning.entry(warning).or_default().push(&node.name);
+        }
+    }
+    let line = |(warning, names): (&str, Vec<&str>)| match names.len() == nodes.len() && names.len() > 1 {
+        true => format!("Every node: {warning}"),
+        false => format!("{}: {warning}", names.join(", ")),
+    };
+    of_warning.into_iter().map(line).collect()
 }
 
 fn node_table(nodes: &[Node]) -> Table {

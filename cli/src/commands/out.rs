@@ -12,6 +12,7 @@ use super::{
 pub(crate) struct Out {
     /// Columns of the terminal; none where the output is piped.
     width: Option<usize>,
+    terminal: bool,
     colour: bool,
     /// Whether somebody watches the other stream, for progress.
     watched: bool,
@@ -30,6 +31,7 @@ impl Out {
             .filter(|columns| *columns > 0);
         Self {
             width,
+            terminal,
             colour: terminal && !dumb && !no_colour,
             watched: io::stderr().is_terminal() && !dumb,
         }
@@ -50,6 +52,14 @@ impl Out {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         Ok(stdout.flush()?)
+    }
+
+    /// Ends a line that what was written last left open, on a terminal: nothing shall be written behind it.
+    pub(crate) fn end_open_line(&self, last: Option<u8>) -> Result<(), Failure> {
+        match last {
+            Some(byte) if self.terminal && byte != b'\n' => self.raw(b"\n"),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a table as wide as the terminal.

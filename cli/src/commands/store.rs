@@ -42,17 +42,16 @@ pub(crate) enum StoreCommand {
 
 /// Which store.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Store")]
 struct StoreFlags {
     #[command(flatten)]
     target: Target,
 
     /// Another store [else: OPENFAAS_STORE, the bramble's own]
-    #[arg(short, long, value_name = "URL")]
+    #[arg(help_heading = "Store", short, long, value_name = "URL")]
     url: Option<String>,
 
     /// Only for this platform: x86_64, arm64, armhf [else: what the nodes of the bramble are]
-    #[arg(short, long)]
+    #[arg(help_heading = "Store", short, long)]
     platform: Option<String>,
 }
 

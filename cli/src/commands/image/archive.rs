@@ -104,13 +104,17 @@ impl Archive {
         if let Some(table) = small.get("manifest.json") {
             let entries: Vec<DockerEntry> =
                 serde_json::from_slice(table).map_err(|_| "its manifest.json cannot be read".to_owned())?;
-            let names = entries.into_iter().flat_map(|entry| entry.tags.unwrap_or_default());
+            let names = entries
+                .into_iter()
+                .flat_map(|entry| entry.tags.unwrap_or_default());
             return Ok(Self::Docker {
                 names: names.collect(),
             });
         }
         let Some(index) = small.get("index.json") else {
-            return Err("it is an archive, but not of images: it has neither manifest.json nor index.json".to_owned());
+            return Err(
+                "it is an archive, but not of images: it has neither manifest.json nor index.json".to_owned(),
+            );
         };
         Oci::read(index, &small, end).map(Self::Oci)
     }
@@ -243,7 +247,10 @@ mod tests {
     fn what_docker_saves_is_known_by_its_names_packed_or_not() {
         let table = r#"[{"Config":"c.json","RepoTags":["hello:1","hello:2"],"Layers":[]}]"#.to_owned();
         for gzip in [false, true] {
-            let file = file(&[("c.json", "{}".to_owned()), ("manifest.json", table.clone())], gzip);
+            let file = file(
+                &[("c.json", "{}".to_owned()), ("manifest.json", table.clone())],
+                gzip,
+            );
             match Archive::read(file.path()).unwrap() {
                 Archive::Docker { names } => assert_eq!(names, ["hello:1", "hello:2"]),
                 other => panic!("{other:?}"),
@@ -265,9 +272,18 @@ mod tests {
             ("blobs/sha256/a", manifest("sha256:ca")),
             ("blobs/sha256/b", manifest("sha256:cb")),
             ("blobs/sha256/c", manifest("sha256:cc")),
-            ("blobs/sha256/ca", json!({"os":"linux","architecture":"arm","variant":"v7"}).to_string()),
-            ("blobs/sha256/cb", json!({"os":"linux","architecture":"arm64"}).to_string()),
-            ("blobs/sha256/cc", json!({"os":"unknown","architecture":"unknown"}).to_string()),
+            (
+                "blobs/sha256/ca",
+                json!({"os":"linux","architecture":"arm","variant":"v7"}).to_string(),
+            ),
+            (
+                "blobs/sha256/cb",
+                json!({"os":"linux","architecture":"arm64"}).to_string(),
+            ),
+            (
+                "blobs/sha256/cc",
+                json!({"os":"unknown","architecture":"unknown"}).to_string(),
+            ),
             ("blobs/sha256/layer", "x".repeat(1000)),
         ]
     }
@@ -284,7 +300,11 @@ mod tests {
             assert_eq!(platforms, ["linux/arm/v7", "linux/arm64"]);
 
             let mut whole = Vec::new();
-            unpacked(file.path()).unwrap().take(oci.end).read_to_end(&mut whole).unwrap();
+            unpacked(file.path())
+                .unwrap()
+                .take(oci.end)
+                .read_to_end(&mut whole)
+                .unwrap();
             whole.extend(oci.tail(&oci.images[0], "team/hello:1"));
             let (small, _) = contents(whole.as_slice()).unwrap();
             let table: serde_json::Value = serde_json::from_slice(&small["manifest.json"]).unwrap();
