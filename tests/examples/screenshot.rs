@@ -1,5 +1,7 @@
 //! `make screenshot`: the portal's pictures in `docs/pictures/`, of a demo with some work to do.
 
+#![expect(clippy::print_stdout, reason = "says where the pictures are")]
+
 use std::{
     path::Path,
     sync::atomic::{AtomicBool, Ordering},

@@ -23,7 +23,12 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 
 /// Largest memory pages that the program of the image `id` can run with, in bytes, where that can be found out;
 /// `container` was made from it. Looked at once.
-pub(in super::super) async fn largest(docker: &Docker, yard: &Yard, container: &str, id: &str) -> Option<u32> {
+pub(in super::super) async fn largest(
+    docker: &Docker,
+    yard: &Yard,
+    container: &str,
+    id: &str,
+) -> Option<u32> {
     if let Some(known) = yard.shelf.page_bytes(id) {
         return Some(known);
     }
@@ -94,7 +99,10 @@ mod tests {
     #[test]
     fn the_program_is_looked_for_as_the_engine_does() {
         assert_eq!(places(&image(&["/bin/a", "b"], &["c"], &[])), ["/bin/a"]);
-        assert_eq!(places(&image(&[], &["c"], &["A=1", "PATH=/x/:/y"])), ["/x/c", "/y/c"]);
+        assert_eq!(
+            places(&image(&[], &["c"], &["A=1", "PATH=/x/:/y"])),
+            ["/x/c", "/y/c"]
+        );
         assert_eq!(places(&image(&["w"], &[], &[])).len(), 6);
         assert!(places(&image(&[], &[], &[])).is_empty());
     }
