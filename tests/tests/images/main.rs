@@ -2,7 +2,6 @@
 //! registry. Nothing is reached outside this machine.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "figures are printed")]
 
 mod archive;
 mod registry;
