@@ -1,6 +1,7 @@
 //! The portal, in a real browser against a real demo: what people see, press and wait for.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "clicks, seconds and bytes are printed")]
 
 mod live;
 mod newcomer;
