@@ -1,8 +1,6 @@
 //! `make screenshot`: the portal's pictures in `docs/pictures/`, of a demo with some work to do.
 
 #![expect(clippy::print_stdout, reason = "says where the pictures are")]
-#![expect(clippy::print_stdout, reason = "it says what it drew")]
-
 use std::{
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
