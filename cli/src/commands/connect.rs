@@ -31,7 +31,7 @@ const DOWNLOAD_LIMIT: Duration = Duration::from_secs(30);
 /// Which gateway is meant.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Target {
-    /// Any node of the bramble [else: OPENFAAS_URL, the last login, http://bramble.local, http://127.0.0.1:8080]
+    /// Any node of the bramble [else: OPENFAAS_URL, the last login, bramble.local, this computer]
     #[arg(help_heading = "Where", short, long, value_name = "URL")]
     pub(crate) gateway: Option<String>,
 
