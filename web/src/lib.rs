@@ -1,7 +1,7 @@
 //! The portal: what people see at `/ui/`.
 //!
-//! Here: the pages (askama) and what browsers may do on them ([`mod@policy`]), signing in and out ([`mod@session`]), the
-//! static files ([`mod@assets`]) with their ES modules. Pages are empty frames: their modules fill them with what the
+//! Here: the pages (askama) and what browsers may do on them (`policy`), signing in and out (`session`), the
+//! static files (`assets`) with their ES modules. Pages are empty frames: their modules fill them with what the
 //! management API says, as every other client sees it, live by its one stream of events.
 //!
 //! May touch: the controller's [`Auth`]. Not here: what the API answers (`controller::http`).

@@ -153,7 +153,7 @@ pub(crate) fn serve(arguments: Vec<OsString>) -> Result<u8, Failure> {
     }
 }
 
-/// `functions apart NAME`, which only [`serve`] calls.
+/// `functions apart NAME`, which only [`mod@serve`] calls.
 ///
 /// # Errors
 /// When there is no such function, or its streams fail.

@@ -1,7 +1,7 @@
 //! How the machine is at this moment: power, heat, load, memory, card, network, clock.
 //!
 //! [`Readings::read`] looks once and remembers nothing; what happened earlier is kept by [`crate::History`], and what
-//! is wrong is said by [`crate::warnings`]. One file here for each thing that is looked at.
+//! is wrong is said by [`crate::warnings()`]. One file here for each thing that is looked at.
 
 use std::{path::Path, time::SystemTime};
 
