@@ -142,6 +142,11 @@ fn the_management_api_answers_as_clients_expect() {
             "",
         ),
         ("GET", "/system/namespaces", "", 200, r#"["openfaas-fn"]"#),
+        // Secrets and logs have tests of their own: these rows show that they are there.
+        ("GET", "/system/secrets", "", 200, "[]"),
+        ("GET", "/system/logs?name=nobody", "", 404, "nobody.openfaas-fn"),
+        ("GET", "/system/logs?name=env&follow=false&tail=1", "", 200, ""),
+        ("POST", "/system/alert", "{}", 404, ""),
         ("GET", "/healthz", "", 200, ""),
         ("GET", "/nothing/here", "", 404, ""),
         ("GET", "/api/v1/functions/openfaas-fn/nobody", "", 404, "error"),
@@ -164,6 +169,79 @@ fn the_management_api_answers_as_clients_expect() {
 
     let too_long = client.post(functions, vec![b' '; 3 << 20]);
     assert_eq!(too_long.status, 413, "input has a limit");
+}
+
+#[test]
+fn the_store_is_open_and_official_clients_can_read_it() {
+    let demo = Demo::builder().nodes(2).start();
+    for name in demo.node_names() {
+        let address = std::fs::read_to_string(demo.node_file(&name, "http")).expect("it runs");
+        let anybody = Client::new(address.trim());
+        let answer = anybody.get("/store.json");
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        let store = answer.json();
+        assert_eq!(store["version"], "0.2.1");
+        let functions = store["functions"].as_array().expect("a list");
+        assert!(functions.len() >= 20, "{}", functions.len());
+        for function in functions {
+            let name = function["name"].as_str().expect("a name");
+            for platform in ["x86_64", "arm64", "armhf", "amd64"] {
+                assert_eq!(
+                    function["images"][platform],
+                    format!("bramble/{name}:latest"),
+                    "{platform}"
+                );
+            }
+            for text in ["title", "description", "author", "fprocess", "repo_url"] {
+                assert!(function[text].is_string(), "{name}: {text}");
+            }
+            for map in ["environment", "labels", "annotations"] {
+                assert!(function[map].is_object(), "{name}: {map}");
+            }
+            assert!(function["readOnlyRootFilesystem"].is_boolean(), "{name}");
+            assert!(
+                function["example"]["method"].is_string() && function["category"].is_string(),
+                "{name}"
+            );
+            let icon = function["icon"].as_str().expect("a picture");
+            let path = icon
+                .strip_prefix(address.trim())
+                .expect("from where it was asked");
+            let picture = anybody.get(path);
+            assert_eq!(
+                (picture.status.as_u16(), picture.header("content-type")),
+                (200, "image/svg+xml")
+            );
+            assert!(picture.text().starts_with("<svg"), "{name}");
+        }
+        assert_eq!(anybody.get("/store/icons/nobody.svg").status, 404);
+        assert_eq!(anybody.get("/store/icons/env").status, 404);
+    }
+}
+
+#[test]
+fn the_first_function_of_the_store_runs_as_the_store_says() {
+    let demo = bramble();
+    let client = demo.client();
+    let store = client.get("/store.json").json();
+    let figlet = store["functions"]
+        .as_array()
+        .and_then(|all| all.iter().find(|function| function["name"] == "figlet"))
+        .expect("figlet is in the store");
+    // What official clients send for an entry of a store.
+    demo.deploy(json!({
+        "service": figlet["name"], "image": figlet["images"]["x86_64"], "envProcess": figlet["fprocess"],
+        "envVars": figlet["environment"], "labels": figlet["labels"], "annotations": figlet["annotations"],
+        "readOnlyRootFilesystem": figlet["readOnlyRootFilesystem"],
+    }));
+    let example = &figlet["example"];
+    let answer = client.post(
+        "/function/figlet",
+        example["body"].as_str().expect("text").to_owned(),
+    );
+    assert_eq!(answer.status.as_u16(), example["answer"]["status"]);
+    assert_eq!(answer.text(), example["answer"]["body"]);
 }
 
 #[test]
@@ -255,7 +333,13 @@ fn only_who_signed_in_manages_and_anybody_invokes() {
         "/system/info",
         "/system/function/env",
         "/api/v1/nodes",
+        "/api/v1/functions",
+        "/api/v1/activity",
+        "/api/v1/events",
+        "/api/v1/session",
         "/system/namespaces",
+        "/system/secrets",
+        "/system/logs?name=env",
     ] {
         for client in [
             anonymous.clone(),
