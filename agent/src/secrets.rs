@@ -114,12 +114,16 @@ impl Secrets {
     }
 
     /// Follows what is wanted until `stop`: new values replace old ones, and what no replica names any more goes.
-    pub(crate) async fn follow(self, mut wanted: watch::Receiver<Wanted>, stop: CancellationToken) {
+    /// Nothing goes before it is known what is wanted: replicas of an earlier agent have its directories mounted.
+    pub(crate) async fn follow(self, mut wanted: watch::Receiver<Option<Wanted>>, stop: CancellationToken) {
         loop {
             let now = wanted.borrow_and_update().clone();
-            let mut all = self.forget_all_but(&now).await;
-            for (function, versions) in &now {
-                all &= self.fetch(function, versions).await.is_ok();
+            let mut all = true;
+            if let Some(now) = now {
+                all = self.forget_all_but(&now).await;
+                for (function, versions) in &now {
+                    all &= self.fetch(function, versions).await.is_ok();
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,

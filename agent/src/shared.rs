@@ -32,8 +32,8 @@ pub(crate) struct Shared {
     pub(crate) bridge: watch::Sender<Option<IpAddr>>,
     /// Who holds the images that this node needs, as the leader last said.
     pub(crate) holders: watch::Sender<HoldersByDigest>,
-    /// The secrets that desired replicas name.
-    pub(crate) secrets: watch::Sender<Wanted>,
+    /// The secrets that desired replicas name; `None` until the first orders.
+    pub(crate) secrets: watch::Sender<Option<Wanted>>,
 }
 
 /// What is told about the engine and what it runs.
@@ -92,6 +92,7 @@ impl Shared {
         let secrets = wanted(desired.values());
         self.replicas().order(generation, desired, self.now())?;
         self.secrets.send_if_modified(|wanted| {
+            let secrets = Some(secrets);
             let changed = *wanted != secrets;
             *wanted = secrets;
             changed

@@ -5,6 +5,7 @@ use api::{FunctionName, sync::Phase};
 use super::{reason, sentences};
 use crate::{
     memory::LeaderMemory,
+    secrets::SecretName,
     state::{Function, NodePhase, State},
 };
 
@@ -38,6 +39,18 @@ pub(super) fn why(
                 times(replica.restarts)
             ));
         }
+    }
+    let removed = function.spec.secrets.iter().filter(|secret| {
+        let secret = SecretName::new(name.namespace(), secret);
+        state.secret(&secret).is_none()
+    });
+    let removed: Vec<_> = removed.map(String::as_str).collect();
+    if !removed.is_empty() {
+        why.push(format!(
+            "Removed since it was deployed, so no new replica can start: {} {}. Create it again, or deploy the function without it.",
+            if removed.len() == 1 { "the secret" } else { "the secrets" },
+            removed.join(", ")
+        ));
     }
     let down = state
         .nodes()
