@@ -19,6 +19,7 @@ pub mod logs;
 pub mod node;
 pub mod openfaas;
 pub mod secrets;
+pub mod settings;
 pub mod spec;
 pub mod store;
 pub mod sync;
