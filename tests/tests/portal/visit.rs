@@ -1,5 +1,7 @@
 //! A demo, and somebody in front of its portal.
 
+use std::cell::RefCell;
+
 use serde_json::{Value, json};
 use tests::{
     browser::{Browser, UNTRUSTED_HOST},
@@ -12,7 +14,12 @@ pub(crate) struct Visit {
     pub(crate) demo: Demo,
     /// The portal's origin as the browser knows it.
     pub(crate) origin: String,
+    /// What the browser complained about so far.
+    complaints: RefCell<Vec<String>>,
 }
+
+/// The browser drops what it is loading when the machine gets another network, as it does when Docker makes one.
+const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
 
 impl Visit {
     /// In front of a demo, on nothing yet.
@@ -24,6 +31,7 @@ impl Visit {
             browser,
             demo,
             origin,
+            complaints: RefCell::default(),
         }
     }
 
@@ -43,7 +51,14 @@ impl Visit {
     }
 
     pub(crate) fn open(&self, path: &str) {
-        self.browser.open(&format!("{}{path}", self.origin));
+        loop {
+            self.browser.open(&format!("{}{path}", self.origin));
+            let complaints = self.browser.console();
+            if !complaints.iter().any(|line| line.contains(NETWORK_CHANGED)) {
+                self.complaints.borrow_mut().extend(complaints);
+                return;
+            }
+        }
     }
 
     /// Signs in on the sign-in page; the page that was asked for comes.
@@ -63,10 +78,9 @@ impl Visit {
     /// Fails where the browser complained: an error, or a policy that was broken. `allowed` are words of the
     /// complaints that belong to the test.
     pub(crate) fn no_complaints(&self, when: &str, allowed: &[&str]) {
-        let complaints: Vec<String> = self
-            .browser
-            .console()
-            .into_iter()
+        let complaints = self.complaints.take().into_iter().chain(self.browser.console());
+        let complaints: Vec<String> = complaints
+            .filter(|line| !line.contains(NETWORK_CHANGED))
             .filter(|line| !allowed.iter().any(|words| line.contains(words)))
             .collect();
         assert!(complaints.is_empty(), "{when}: {complaints:#?}");
