@@ -1,8 +1,14 @@
 //! What an agent is told at its start.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
-use api::{Cpu, Memory, NodeId};
+use api::{Cpu, Memory, NodeFacts, NodeId};
+
+use crate::{
+    contacts::{Contacts, OwnAddress},
+    engine::Abilities,
+    report::Machine,
+};
 
 /// What an agent is told at its start.
 #[derive(Clone, Debug)]
@@ -16,17 +22,24 @@ pub struct AgentConfig {
     /// Version of this program.
     pub version: String,
     /// Where this node's node-to-node port is reached.
-    pub address: SocketAddr,
+    pub address: OwnAddress,
     /// The node's directory. The agent keeps no state there, only what its replicas need while they run.
     pub state_dir: PathBuf,
     /// Where the files of the built-in functions are.
     pub builtin_dir: PathBuf,
     /// How replicas are run.
     pub engine: EngineConfig,
-    /// The nodes that run a controller and where they are reached, for the first contact.
-    pub controllers: Vec<(NodeId, SocketAddr)>,
+    /// Where controllers are reached.
+    pub contacts: Contacts,
     /// What a virtual Pi pretends to be; `None` is the truth.
     pub virtual_board: Option<VirtualBoard>,
+}
+
+impl AgentConfig {
+    /// What this node is, before its engine was asked what it can do.
+    pub fn facts(&self) -> NodeFacts {
+        Machine::read().facts(self, &Abilities::default())
+    }
 }
 
 /// How replicas are run.

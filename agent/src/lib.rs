@@ -27,6 +27,7 @@
 mod agent;
 pub mod builtin;
 mod config;
+mod contacts;
 pub mod discovery;
 pub mod engine;
 pub mod images;
@@ -44,4 +45,5 @@ mod words;
 
 pub use agent::{Agent, AgentError};
 pub use config::{AgentConfig, EngineConfig, VirtualBoard};
+pub use contacts::{Contacts, OwnAddress};
 pub use replicas::Replicas;

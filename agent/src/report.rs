@@ -35,7 +35,7 @@ impl Machine {
         NodeFacts {
             name: config.name.clone(),
             board: lent.map_or(&self.board.words, |lent| &lent.board).clone(),
-            address: config.address,
+            address: config.address.now(),
             memory: lent.map_or(Memory::from_bytes(self.system.memory_bytes), |lent| lent.memory),
             cpu: lent.map_or(Cpu::from_cores(self.system.cores), |lent| lent.cpu),
             platforms: platforms(&self.board.platforms(&self.system), &abilities.platforms),
@@ -46,6 +46,7 @@ impl Machine {
                 EngineConfig::Process { .. } => EngineKind::Process,
             },
             version: config.version.clone(),
+            serial: self.board.serial.clone().filter(|_| lent.is_none()),
         }
     }
 }
@@ -126,11 +127,11 @@ mod tests {
             name: "pi-3b-plus-0001".to_owned(),
             bramble: "test".to_owned(),
             version: "0".to_owned(),
-            address: "127.0.0.1:7443".parse().unwrap(),
+            address: crate::OwnAddress::Fixed("127.0.0.1:7443".parse().unwrap()),
             state_dir: "/".into(),
             builtin_dir: "/".into(),
             engine: EngineConfig::Docker { place: None },
-            controllers: Vec::new(),
+            contacts: crate::Contacts::default(),
             virtual_board: Some(crate::config::VirtualBoard {
                 board: "Raspberry Pi 3 Model B Plus".to_owned(),
                 memory: Memory::from_mib(906),

@@ -5,13 +5,12 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
 use api::{
-    Generation, NodeId,
+    Generation,
     images::Holdings,
     sync::{Orders, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
@@ -179,19 +178,9 @@ impl Sync {
         }
     }
 
-    /// The controller whose turn it is: those that the routes name, else those that the node was told of.
+    /// The controller whose turn it is.
     fn controller(&self) -> Option<Peer> {
-        let routes = self.gateway.routes();
-        let known = routes
-            .controllers
-            .iter()
-            .filter_map(|id| Some((*id, *routes.nodes.get(id)?)));
-        let mut all: Vec<(NodeId, SocketAddr)> = known.collect();
-        for told in &self.config.controllers {
-            if !all.contains(told) {
-                all.push(*told);
-            }
-        }
+        let all = self.config.contacts.controllers(&self.gateway.routes());
         let (id, address) = *all.get(self.next_controller % all.len().max(1))?;
         Some(Peer { id, address })
     }

@@ -223,11 +223,11 @@ impl World {
             name: "pi-3b-7f2a".to_owned(),
             bramble: "test".to_owned(),
             version: "0.1.0".to_owned(),
-            address: "127.0.0.1:7443".parse().unwrap(),
+            address: agent::OwnAddress::Fixed("127.0.0.1:7443".parse().unwrap()),
             state_dir: self.state.path().to_owned(),
             builtin_dir: "/nonexistent".into(),
             engine: EngineConfig::Docker { place: None },
-            controllers,
+            contacts: agent::Contacts::new(controllers),
             virtual_board: None,
         };
         let agent = Agent::new(

@@ -102,6 +102,9 @@ pub struct NodeFacts {
     pub engine: EngineKind,
     /// Version of the program that this node runs.
     pub version: String,
+    /// The board's serial number, where it has one: by it a card that was flashed anew is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
 }
 
 /// How a node runs replicas.

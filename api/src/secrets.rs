@@ -81,6 +81,32 @@ impl Versioned for SecretsAnswer {
     const VERSION: u32 = 1;
 }
 
+/// Where on the node-to-node port the leader takes a [`KeyRequest`].
+pub const KEY_PATH: &str = "/v1/key";
+
+/// What a controller asks the leader: the key that secrets are sealed with. Answered only to a controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRequest {}
+
+impl Versioned for KeyRequest {
+    const NAME: &'static str = "key request";
+    const VERSION: u32 = 1;
+}
+
+/// The key that secrets are sealed with, on its way to a controller that lacks it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyAnswer {
+    /// Which key it is.
+    pub id: String,
+    /// The key.
+    pub key: SecretBytes,
+}
+
+impl Versioned for KeyAnswer {
+    const NAME: &'static str = "key answer";
+    const VERSION: u32 = 1;
+}
+
 /// A secret's value, on its way to the node that runs the function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSecret {

@@ -65,6 +65,72 @@ pub struct Node {
     pub warnings: Vec<String>,
 }
 
+/// One node in GET `/api/v1/waiting`: it knocked and may be admitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaitingNode {
+    /// Its id.
+    pub id: NodeId,
+    /// What it calls itself.
+    pub name: String,
+    /// The board in people's words.
+    pub board: String,
+    /// Memory that its operating system sees.
+    pub memory_bytes: u64,
+    /// What the node shows, too, and a person compares: `k7q2-m9fd`.
+    pub fingerprint: String,
+    /// Where it knocks from.
+    pub address: String,
+    /// Seconds since it knocked first.
+    pub waiting_seconds: u64,
+    /// Whether it was part of this bramble and was removed.
+    pub removed: bool,
+    /// Name of the node that it seems to be, with a card that was flashed anew: same board, same serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
+/// Body of PUT `/api/v1/nodes/{name}/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewName {
+    /// The new name.
+    pub name: String,
+}
+
+/// Answer of GET and body of PUT `/api/v1/controllers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Controllers {
+    /// How many there should be: 1, 3 or 5; absent is as many as fit the number of nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u8>,
+}
+
+/// Body of PUT `/api/v1/nodes/{name}/controller`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerWish {
+    /// `pinned`, `excluded` or `none`.
+    pub wish: String,
+}
+
+/// Body of POST `/api/v1/first-visit`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstVisit {
+    /// The code that each node shows.
+    pub code: String,
+    /// The admin password that is chosen.
+    pub password: String,
+}
+
+impl std::fmt::Debug for FirstVisit {
+    /// Without code and password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FirstVisit(…)")
+    }
+}
+
 /// Whether a node takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -104,6 +104,7 @@ fn a_sync_request_is_written_as_it_always_was() {
             page_bytes: 4096,
             engine: EngineKind::Docker,
             version: "0.1.0".to_owned(),
+            serial: None,
         },
         vitals: NodeVitals {
             uptime_s: 60,

@@ -18,7 +18,7 @@ use api::{FunctionName, NodeId, Revision, Timestamp};
 use crate::{
     command::{Action, Actor, Command},
     outcome::{Outcome, Refusal},
-    state::{Event, MAX_EVENTS, State, User},
+    state::{Authority, Event, MAX_EVENTS, State, User},
     totals::FunctionTotals,
 };
 
@@ -68,6 +68,21 @@ impl Change<'_> {
                 self.admit_node(id, *facts, controller);
                 Ok(())
             }
+            Action::RefuseNode { id, name } => {
+                self.refuse_node(id, &name);
+                Ok(())
+            }
+            Action::NoteAttempt { text } => {
+                self.record(None, None, text);
+                Ok(())
+            }
+            Action::SetController { id, controller } => self.set_controller(id, controller),
+            Action::WishController { id, wish } => self.wish_controller(id, wish),
+            Action::WantControllers { count } => {
+                self.state.controllers_wanted = count;
+                Ok(())
+            }
+            Action::NameNode { id, name } => self.name_node(id, name),
             Action::UpdateFacts { id, facts } => self.update_facts(id, *facts),
             Action::MarkNode { id, phase } => self.mark_node(id, phase),
             Action::Cordon { id, cordoned } => self.cordon(id, cordoned),
@@ -100,11 +115,21 @@ impl Change<'_> {
             Action::PutSecret { name, value, expect } => self.put_secret(name, value, expect),
             Action::RemoveSecret { name } => self.remove_secret(&name),
             Action::PutKey { node, id, key } => self.put_key(node, id, key),
+            Action::PutAuthority { certificate, key } => {
+                self.state.authority = Some(Authority { certificate, key });
+                Ok(())
+            }
+            Action::PutFirstVisitCode { code } => {
+                self.put_first_visit_code(code);
+                Ok(())
+            }
             Action::PutUser {
                 name,
                 password_hash,
                 role,
             } => {
+                // Whoever signs in can make further users; the code has done its work.
+                self.state.first_visit_code = None;
                 self.state.users.insert(name, User { password_hash, role });
                 Ok(())
             }
@@ -124,6 +149,13 @@ impl Change<'_> {
         self.state.name = name;
         self.routes_changed();
         Ok(())
+    }
+
+    /// Once somebody can sign in there is no first visit any more.
+    fn put_first_visit_code(&mut self, code: String) {
+        if self.state.users.is_empty() {
+            self.state.first_visit_code = Some(code);
+        }
     }
 
     /// Totals of functions that were removed meanwhile are not brought back.

@@ -18,6 +18,7 @@ use api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    autopilot::Wish,
     permissions::Role,
     secrets::{Sealed, SecretName},
     state::NodePhase,
@@ -102,6 +103,44 @@ pub enum Action {
         facts: Box<NodeFacts>,
         /// Whether it runs a controller.
         controller: bool,
+    },
+    /// Do not let a node in that waits to be admitted, also when it asks again.
+    RefuseNode {
+        /// Who it is.
+        id: NodeId,
+        /// What it calls itself.
+        name: String,
+    },
+    /// Keep for people what happened at the door.
+    NoteAttempt {
+        /// Who was not let in, and why: a sentence.
+        text: String,
+    },
+    /// Have a node run a controller, or no longer.
+    SetController {
+        /// Who it is.
+        id: NodeId,
+        /// Whether it runs one from now on.
+        controller: bool,
+    },
+    /// Say that a node should be a controller, or should be none.
+    WishController {
+        /// Who it is.
+        id: NodeId,
+        /// What is wished.
+        wish: Wish,
+    },
+    /// Say how many controllers there should be.
+    WantControllers {
+        /// How many; `None` is as many as fit the number of nodes.
+        count: Option<u8>,
+    },
+    /// Give a node another name.
+    NameNode {
+        /// Who it is.
+        id: NodeId,
+        /// Its name from now on.
+        name: String,
     },
     /// A node is not what it was: new address, more memory, another version.
     UpdateFacts {
@@ -230,6 +269,18 @@ pub enum Action {
         /// The key, closed for that controller alone.
         key: Sealed,
     },
+    /// Keep what new nodes are certified with.
+    PutAuthority {
+        /// Certificate of the bramble's authority, PEM.
+        certificate: String,
+        /// Its key, sealed with the bramble's key.
+        key: Sealed,
+    },
+    /// Let whoever knows this code choose the first admin password.
+    PutFirstVisitCode {
+        /// The code.
+        code: String,
+    },
     /// Let someone sign in, or change their password or role.
     PutUser {
         /// The name they sign in with.
@@ -322,6 +373,27 @@ impl fmt::Display for Action {
         match self {
             Self::Found { name } => write!(f, "found the bramble {name}"),
             Self::AdmitNode { facts, .. } => write!(f, "admit {}", facts.name),
+            Self::RefuseNode { name, .. } => write!(f, "refuse {name}"),
+            Self::NoteAttempt { text } => write!(f, "note: {text}"),
+            Self::SetController { id, controller: true } => write!(f, "node {id} runs a controller"),
+            Self::SetController {
+                id,
+                controller: false,
+            } => write!(f, "node {id} runs no controller"),
+            Self::WishController {
+                id,
+                wish: Wish::Pinned,
+            } => write!(f, "pin node {id} as a controller"),
+            Self::WishController {
+                id,
+                wish: Wish::Excluded,
+            } => write!(f, "keep node {id} from being a controller"),
+            Self::WishController { id, wish: Wish::None } => {
+                write!(f, "let node {id} be a controller or not")
+            }
+            Self::WantControllers { count: Some(count) } => write!(f, "want {count} controllers"),
+            Self::WantControllers { count: None } => write!(f, "want as many controllers as fit"),
+            Self::NameNode { id, name } => write!(f, "name node {id} {name}"),
             Self::UpdateFacts { facts, .. } => write!(f, "update facts of {}", facts.name),
             Self::MarkNode { id, phase } => match phase {
                 NodePhase::Up => write!(f, "mark node {id} as up"),
@@ -356,6 +428,8 @@ impl fmt::Display for Action {
             Self::PutSecret { name, .. } => write!(f, "put secret {name}"),
             Self::RemoveSecret { name } => write!(f, "remove secret {name}"),
             Self::PutKey { node, .. } => write!(f, "give node {node} the bramble's key"),
+            Self::PutAuthority { .. } => f.write_str("keep the bramble's authority"),
+            Self::PutFirstVisitCode { .. } => f.write_str("keep the code for the first visit"),
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }

@@ -24,6 +24,7 @@
 #![cfg_attr(not(test), warn(missing_docs))]
 
 mod apply;
+pub mod autopilot;
 pub mod bootstrap;
 pub mod capacity;
 pub mod command;

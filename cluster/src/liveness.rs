@@ -63,6 +63,12 @@ impl Liveness {
         self.heard.insert(node, now);
     }
 
+    /// For how long `node` has been silent, as far as this leader can tell.
+    pub fn silence(&self, node: NodeId, now: Moment) -> Duration {
+        let heard = self.heard.get(&node).copied().unwrap_or_default();
+        now.since(heard.max(self.listening_since))
+    }
+
     /// Nodes that have been silent for too long and are not marked down yet. To be asked every [`LOOK_EVERY`].
     pub fn overdue(&mut self, state: &State, now: Moment) -> Vec<NodeId> {
         if now.since(self.looked) > LOOK_EVERY {

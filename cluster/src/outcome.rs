@@ -54,6 +54,8 @@ pub enum Refusal {
     AlreadyExists(FunctionName),
     /// No function of this name is there.
     NoSuchFunction(FunctionName),
+    /// Another node has this name.
+    NameTaken(String),
     /// No node of this id is in the bramble.
     NoSuchNode(NodeId),
     /// Nobody sent an image of this name.
@@ -88,6 +90,7 @@ impl fmt::Display for Refusal {
             Self::AlreadyFounded => f.write_str("this bramble was founded before"),
             Self::AlreadyExists(name) => write!(f, "function {name} already exists; update it instead"),
             Self::NoSuchFunction(name) => write!(f, "function {name} not found"),
+            Self::NameTaken(name) => write!(f, "another node is called {name}"),
             Self::NoSuchNode(id) => write!(f, "no node {id} in this bramble"),
             Self::NoSuchImage(name) => write!(f, "nobody sent an image {name} to this bramble"),
             Self::SecretExists(name) => {

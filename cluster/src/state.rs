@@ -19,9 +19,10 @@ use api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    autopilot::Wish,
     command::Actor,
     permissions::Role,
-    secrets::{Keyring, Secret, SecretName},
+    secrets::{Keyring, Sealed, Secret, SecretName},
     totals::FunctionTotals,
 };
 
@@ -37,6 +38,10 @@ pub struct State {
     pub(crate) leader: Option<NodeId>,
     pub(crate) nodes: BTreeMap<NodeId, Arc<Node>>,
     pub(crate) removed: BTreeSet<NodeId>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) refused: BTreeSet<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) controllers_wanted: Option<u8>,
     pub(crate) functions: BTreeMap<FunctionName, Arc<Function>>,
     pub(crate) replicas: BTreeMap<ReplicaId, Arc<Replica>>,
     pub(crate) next_replica: u64,
@@ -47,6 +52,10 @@ pub struct State {
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
     #[serde(default, skip_serializing_if = "Keyring::is_empty")]
     pub(crate) keyring: Keyring,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) authority: Option<Authority>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first_visit_code: Option<String>,
     pub(crate) totals: BTreeMap<FunctionName, Arc<FunctionTotals>>,
     pub(crate) activity: VecDeque<Arc<Event>>,
     pub(crate) routes_revision: u64,
@@ -55,6 +64,15 @@ pub struct State {
 impl Versioned for State {
     const NAME: &'static str = "state";
     const VERSION: u32 = 1;
+}
+
+/// What new nodes are certified with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Authority {
+    /// The certificate, PEM. Nodes know their bramble by it.
+    pub certificate: String,
+    /// The key, sealed with the bramble's key.
+    pub key: Sealed,
 }
 
 /// One node, as the bramble knows it.
@@ -68,6 +86,12 @@ pub struct Node {
     pub cordoned: bool,
     /// Whether it runs a controller.
     pub controller: bool,
+    /// The name that somebody gave it, instead of the one that it gives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    /// What somebody said of it as a controller.
+    #[serde(default, skip_serializing_if = "Wish::is_none")]
+    pub wish: Wish,
     /// When it was admitted.
     pub joined: Timestamp,
     /// Revision at which its desired set changed last: the number of its [`Generation`].
@@ -241,6 +265,26 @@ impl State {
     /// Whether the node `id` was removed: it stays out until someone admits it again.
     pub fn is_removed(&self, id: NodeId) -> bool {
         self.removed.contains(&id)
+    }
+
+    /// Whether somebody refused to let the node `id` in.
+    pub fn is_refused(&self, id: NodeId) -> bool {
+        self.refused.contains(&id)
+    }
+
+    /// How many controllers somebody wants; `None` is as many as fit the number of nodes.
+    pub fn controllers_wanted(&self) -> Option<u8> {
+        self.controllers_wanted
+    }
+
+    /// What new nodes are certified with, once the bramble has it.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
+    }
+
+    /// With this code the first admin password is chosen; `None` once somebody can sign in.
+    pub fn first_visit_code(&self) -> Option<&str> {
+        self.first_visit_code.as_deref()
     }
 
     /// All functions.

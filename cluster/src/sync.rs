@@ -43,7 +43,7 @@ pub fn receive(
     }
     memory.forget_strangers(state);
     memory.hear(from, request, now);
-    let facts = Box::new(request.facts.clone());
+    let mut facts = Box::new(request.facts.clone());
     let Some(node) = state.node(from) else {
         return Ok(vec![Action::AdmitNode {
             id: from,
@@ -51,6 +51,10 @@ pub fn receive(
             controller: false,
         }]);
     };
+    // Whatever it calls itself: somebody may have given it another name.
+    if let Some(name) = &node.given_name {
+        facts.name.clone_from(name);
+    }
     let mut actions = Vec::new();
     if *facts != node.facts {
         actions.push(Action::UpdateFacts { id: from, facts });

@@ -47,6 +47,7 @@ pub(crate) fn facts(number: u128, mib: u32) -> NodeFacts {
         page_bytes: 4096,
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
+        serial: None,
     }
 }
 

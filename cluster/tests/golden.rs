@@ -23,9 +23,11 @@ use api::{
 };
 use cluster::{
     Action, Command, Outcome, Refusal, State,
+    autopilot::Wish,
     command::{Expect, FunctionRelied, NodeRelied, PhaseChange, Placement, Relies},
     outcome::Stale,
     permissions::Role,
+    secrets::{Sealed, SecretName},
     state::NodePhase,
     totals::FunctionTotals,
 };
@@ -71,6 +73,7 @@ fn facts() -> Box<NodeFacts> {
         page_bytes: 4096,
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
+        serial: None,
     })
 }
 
@@ -267,9 +270,112 @@ fn actions() -> Vec<(&'static str, Action)> {
     ]
 }
 
+fn sealed(what: &str) -> Sealed {
+    Sealed(format!("c2VhbGVk{what}"))
+}
+
+/// What came later: secrets, and who takes part.
+fn later_actions() -> Vec<(&'static str, Action)> {
+    vec![
+        (
+            "put-key",
+            Action::PutKey {
+                node: id(),
+                id: "AAECAwQFBgc".to_owned(),
+                key: sealed("a2V5"),
+            },
+        ),
+        (
+            "put-authority",
+            Action::PutAuthority {
+                certificate: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+                key: sealed("Y2E"),
+            },
+        ),
+        (
+            "put-first-visit-code",
+            Action::PutFirstVisitCode {
+                code: "k7q2-m9fd".to_owned(),
+            },
+        ),
+        (
+            "put-secret",
+            Action::PutSecret {
+                name: SecretName::new("openfaas-fn", "api-key"),
+                value: sealed("dmFsdWU"),
+                expect: Expect::Absent,
+            },
+        ),
+        (
+            "remove-secret",
+            Action::RemoveSecret {
+                name: SecretName::new("openfaas-fn", "old-key"),
+            },
+        ),
+        (
+            "refuse-node",
+            Action::RefuseNode {
+                id: NodeId::from_number(9),
+                name: "pi-4b-0009".to_owned(),
+            },
+        ),
+        (
+            "note-attempt",
+            Action::NoteAttempt {
+                text: "Somebody at 192.168.1.66 was not let in: the join key is another.".to_owned(),
+            },
+        ),
+        (
+            "set-controller",
+            Action::SetController {
+                id: id(),
+                controller: true,
+            },
+        ),
+        (
+            "wish-controller",
+            Action::WishController {
+                id: id(),
+                wish: Wish::Pinned,
+            },
+        ),
+        ("want-controllers", Action::WantControllers { count: Some(3) }),
+        (
+            "name-node",
+            Action::NameNode {
+                id: id(),
+                name: "window-left".to_owned(),
+            },
+        ),
+    ]
+}
+
+#[test]
+fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
+    let mut state = State::default();
+    let begin = [
+        Action::Found {
+            name: "bramble".to_owned(),
+        },
+        Action::AdmitNode {
+            id: id(),
+            facts: facts(),
+            controller: false,
+        },
+    ];
+    let all = begin
+        .into_iter()
+        .chain(later_actions().into_iter().map(|(_, action)| action));
+    for (number, action) in all.enumerate() {
+        let at = Timestamp::from_millis(1_795_228_830_000 + 1000 * number as u64);
+        state.apply(Command::by_bramble(at, action));
+    }
+    matches_golden("state-later", &state);
+}
+
 #[test]
 fn every_command_is_written_as_it_always_was() {
-    for (kind, action) in actions() {
+    for (kind, action) in actions().into_iter().chain(later_actions()) {
         let at = Timestamp::from_millis(1_795_228_830_000);
         matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));
     }

@@ -115,6 +115,7 @@ fn facts(node: u8, mib: u32) -> Box<NodeFacts> {
         page_bytes: 4096,
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
+        serial: None,
     })
 }
 

@@ -70,6 +70,10 @@ impl Desk {
             return self.not_leader();
         }
         let seen = state.borrow_and_update().clone();
+        // Nodes are admitted when they join, and then get a certificate; only who founded never joined.
+        if seen.node(from).is_none() && from != self.raft.id() {
+            return SyncAnswer::NotAdmitted;
+        }
         let received = sync::receive(&seen, &mut self.memory(), from, &request, self.clock.now());
         let Ok(actions) = received else {
             return SyncAnswer::NotAdmitted;

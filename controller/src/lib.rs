@@ -11,6 +11,7 @@
 //! - `reconciler`: the leader's loop
 //! - [`auth`], `http`: who asks, and what they are answered
 //! - `live`: what open pages show
+//! - `joining`: who is let in; `members`: who should be a controller; `founding`: what a new bramble begins with
 //! - `secrets`, `vault`: kept sealed, given to the nodes that need them
 //! - `images`, `registry`: what images' names mean, and images that users bring
 //!
@@ -19,24 +20,24 @@
 pub mod auth;
 mod clock;
 mod desk;
+mod founding;
 mod http;
 mod images;
+mod joining;
 mod live;
+mod members;
 pub mod raft;
 mod reconciler;
 mod registry;
 mod secrets;
 mod vault;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use ::http::{Request, StatusCode};
 use api::{
     NodeId, Revision,
-    secrets::SECRETS_PATH,
+    secrets::{KEY_PATH, SECRETS_PATH},
     store::Catalogue,
     sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
     versioned::{decode, encode},
@@ -46,25 +47,25 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     response::{IntoResponse, Response},
 };
-use cluster::{Action, Command, State, permissions::Role};
+use cluster::{Action, Command, State};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 use transport::Client;
 use zeroize::Zeroizing;
 
 pub use auth::{Auth, AuthError, SESSION_COOKIE, SessionToken, is_browser};
 pub use vault::VaultError;
 
-use auth::{hash_password, is_password};
+pub use founding::Founding;
+
 use clock::Clock;
 use desk::Desk;
+use founding::Doorkeeper;
 use http::ApiError;
+use joining::Joining;
 use live::Live;
-use raft::{InitializeError, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
+use raft::{InitializeError, Leadership, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
 use vault::Vault;
-
-/// The name of the user who may do everything.
-const ADMIN: &str = "admin";
 
 /// Where on the node-to-node port controllers call each other; the name of the call follows.
 pub const RAFT_PREFIX: &str = "/v1/raft/";
@@ -79,9 +80,9 @@ pub struct ControllerConfig {
     pub id: NodeId,
     /// Where it keeps the log and its snapshots.
     pub dir: PathBuf,
-    /// Name of the bramble, for founding it.
-    pub bramble: String,
-    /// The admin's password, made so whenever it is given.
+    /// What to found the bramble with; `None` where another node founded it.
+    pub founding: Option<Founding>,
+    /// The admin's password, made so whenever it is given and this controller leads.
     pub admin_password: Option<String>,
     /// Reaches other nodes for what takes long: images and logs.
     pub bulk: Client,
@@ -114,6 +115,12 @@ pub enum ControllerError {
     Stopped(String),
 }
 
+/// What goes on until it is stopped and cannot fail.
+async fn always(part: impl Future<Output = ()>) -> Result<(), ControllerError> {
+    part.await;
+    Ok(())
+}
+
 /// One controller. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Controller {
@@ -127,8 +134,10 @@ pub struct Controller {
     pub(crate) vault: Vault,
     pub(crate) live: Live,
     pub(crate) catalogue: Arc<Catalogue>,
-    /// What remains to be made so once this controller leads.
-    errand: Arc<Mutex<Option<ControllerConfig>>>,
+    pub(crate) joining: Joining,
+    /// Keeps those who guess the code of the first visit waiting.
+    pub(crate) doorkeeper: Doorkeeper,
+    config: Arc<ControllerConfig>,
 }
 
 impl std::fmt::Debug for ControllerConfig {
@@ -154,7 +163,9 @@ impl Controller {
             timings: Timings::default(),
         };
         let raft = Raft::open(storage, peers).await?;
-        raft.initialize([config.id]).await?;
+        if config.founding.is_some() {
+            raft.initialize([config.id]).await?;
+        }
         let desk = Desk::new(raft.clone(), clock);
         let vault = Vault::new(config.id, &config.vault_key);
         Ok(Self {
@@ -167,7 +178,9 @@ impl Controller {
             clock,
             bulk: config.bulk.clone(),
             vault,
-            errand: Arc::new(Mutex::new(Some(config))),
+            joining: Joining::default(),
+            doorkeeper: Doorkeeper::default(),
+            config: Arc::new(config),
         })
     }
 
@@ -176,14 +189,16 @@ impl Controller {
     /// # Errors
     /// [`ControllerError`] where the bramble cannot be founded, or the controller can no longer run.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ControllerError> {
-        self.found(&stop).await?;
         tokio::select! {
-            _ = async {
-                tokio::join!(
-                    reconciler::run(&self.desk, &self.raft, self.clock, stop.clone()),
-                    images::resolver::run(self.clone(), stop.clone()),
+            ended = async {
+                tokio::try_join!(
+                    founding::run(self, &self.config, &stop),
+                    always(reconciler::run(&self.desk, &self.raft, self.clock, stop.clone())),
+                    always(images::resolver::run(self.clone(), stop.clone())),
+                    always(secrets::keep_key(self, &stop)),
+                    always(members::run(self, &stop)),
                 )
-            } => {}
+            } => { ended?; }
             reason = self.raft.stopped() => return Err(ControllerError::Stopped(reason)),
         }
         self.live.close();
@@ -191,49 +206,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Begins the bramble if it is new, and makes the admin's password what it should be.
-    async fn found(&self, stop: &CancellationToken) -> Result<(), ControllerError> {
-        let Some(config) = self.errand.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(());
-        };
-        let mut leadership = self.raft.leadership();
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            led = leadership.wait_for(|leadership| leadership.is_me) => if led.is_err() { return Ok(()) },
-        }
-        if !self.state().is_founded() {
-            info!(name = config.bramble, "founds the bramble");
-            self.raft
-                .propose(self.command(Action::Found { name: config.bramble }))
-                .await?;
-        }
-        if let Some(action) = self.vault.missing(&self.state())? {
-            self.raft.propose(self.command(action)).await?;
-        }
-        let Some(password) = config.admin_password else {
-            return Ok(());
-        };
-        let known = self
-            .state()
-            .users()
-            .get(ADMIN)
-            .map(|admin| admin.password_hash.clone());
-        let changed = tokio::task::spawn_blocking(move || match known {
-            Some(known) if is_password(&password, &known) => Ok(None),
-            _ => hash_password(&password).map(Some),
-        });
-        if let Some(password_hash) = changed.await.map_err(|_| auth::PasswordError::Hash)?? {
-            let action = Action::PutUser {
-                name: ADMIN.to_owned(),
-                password_hash,
-                role: Role::Admin,
-            };
-            self.raft.propose(self.command(action)).await?;
-        }
-        Ok(())
-    }
-
-    fn command(&self, action: Action) -> Command {
+    pub(crate) fn command(&self, action: Action) -> Command {
         Command::by_bramble(self.clock.wall(), action)
     }
 
@@ -253,9 +226,44 @@ impl Controller {
         &self.auth
     }
 
-    /// Whether `node` was removed from the bramble.
-    pub fn is_removed(&self, node: NodeId) -> bool {
-        self.raft.watch().borrow().is_removed(node)
+    /// Whether `node` is part of the bramble; `None` while this controller does not know yet.
+    pub fn admits(&self, node: NodeId) -> Option<bool> {
+        let state = self.raft.watch();
+        let state = state.borrow();
+        // Who founded takes part before anything says so.
+        state
+            .is_founded()
+            .then(|| node == self.id || state.node(node).is_some())
+    }
+
+    /// The term since which this controller leads, if it does, now and whenever that changes.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.raft.leadership()
+    }
+
+    /// Whether a person has ever changed anything: a bramble without that dissolves into another without loss.
+    pub fn has_work(&self) -> bool {
+        let state = self.raft.watch();
+        let state = state.borrow();
+        !state.functions().is_empty() || !state.secrets().is_empty() || !state.pushed_images().is_empty()
+    }
+
+    /// Where all nodes are reached, as this controller knows.
+    pub fn addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
+        let state = self.raft.watch();
+        let state = state.borrow();
+        state
+            .nodes()
+            .iter()
+            .map(|(id, node)| (*id, node.facts.address))
+            .collect()
+    }
+
+    /// Waits until the bramble keeps its authority itself.
+    pub async fn keeps_authority(&self) {
+        let mut state = self.raft.watch();
+        // Fails only when the controller ends.
+        _ = state.wait_for(|state| state.authority().is_some()).await;
     }
 
     /// The management API, with `portal` below `/ui/`.
@@ -275,6 +283,9 @@ impl Controller {
                 Ok(sync) => encode(&self.desk.sync(from, sync).await).into_response(),
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             };
+        }
+        if path == KEY_PATH {
+            return secrets::hand_over(self, from);
         }
         if path == SECRETS_PATH {
             return secrets::answer(self, from, request.into_body()).await;

@@ -1,10 +1,10 @@
 //! Gives nodes the secrets of the functions that they run, over the node-to-node port.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use api::{
     NodeId,
-    secrets::{OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
+    secrets::{KEY_PATH, KeyAnswer, KeyRequest, OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
     versioned::{decode, encode},
 };
 use axum::{
@@ -12,12 +12,75 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cluster::secrets::granted;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use transport::Peer;
 
 use crate::Controller;
 
 /// Longest question that is read: the name of a function.
 const MAX_REQUEST_BYTES: usize = 4096;
+
+/// Time between looks whether this controller has the key, and for the leader to answer.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Gives another controller the key that secrets are sealed with.
+pub(crate) fn hand_over(controller: &Controller, from: NodeId) -> Response {
+    let state = controller.state();
+    if !state.node(from).is_some_and(|node| node.controller) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    match controller.vault.hand_over(&state) {
+        Ok(key) => encode(&key).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}
+
+/// Sees to it until `stop` that this controller has the key: the next leader needs it.
+pub(crate) async fn keep_key(controller: &Controller, stop: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(LOOK_EVERY) => {}
+        }
+        let state = controller.state();
+        let lacks_key =
+            !state.keyring().keys.is_empty() && !state.keyring().keys.contains_key(&controller.id);
+        let leader = controller.raft.leadership().borrow().leader;
+        let address = leader.and_then(|id| Some((id, state.node(id)?.facts.address)));
+        let (true, Some((id, address))) = (lacks_key, address) else {
+            continue;
+        };
+        drop(state);
+        if let Some(handed) = ask(controller, Peer { id, address }).await
+            && let Ok(action) = controller.vault.keep(&handed)
+        {
+            info!("was given the bramble's key");
+            controller.desk.propose(action).await;
+        }
+    }
+}
+
+async fn ask(controller: &Controller, leader: Peer) -> Option<KeyAnswer> {
+    let question = axum::body::Bytes::from(encode(&KeyRequest {}));
+    let request = Request::post(KEY_PATH)
+        .body(transport::Body::from(question))
+        .ok()?;
+    let answer = timeout(ANSWER_LIMIT, controller.bulk.request(leader, request));
+    let answer = answer.await.ok()?.ok()?;
+    if answer.status() != StatusCode::OK {
+        return None;
+    }
+    let body = Limited::new(answer.into_body(), MAX_REQUEST_BYTES)
+        .collect()
+        .await
+        .ok()?;
+    decode(&body.to_bytes()).ok()
+}
 
 /// Answers with the secrets that the function names, if the node `from` has to run it: names alone open nothing.
 pub(crate) async fn answer(controller: &Controller, from: NodeId, body: Body) -> Response {

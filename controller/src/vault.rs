@@ -6,19 +6,26 @@
 
 use std::sync::{Arc, Mutex};
 
-use api::NodeId;
+use api::{
+    NodeId,
+    secrets::{KeyAnswer, SecretBytes},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use cluster::{
     Action, State,
     secrets::{Sealed, SecretName},
 };
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use transport::Authority;
 use zeroize::Zeroizing;
 
 use crate::images::credentials::OpenSecret;
 
 /// What a sealed bramble's key is about, so that nothing else can stand in its place.
 const KEY_PURPOSE: &str = "the key of this bramble";
+
+/// What the sealed key of the bramble's authority is about.
+const AUTHORITY_PURPOSE: &str = "the authority of this bramble";
 
 /// Why something cannot be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +71,8 @@ impl Vault {
         }
     }
 
-    /// What to propose so that this controller has the bramble's key: a new one where there is none at all.
+    /// What to propose so that this controller has the bramble's key: a new one where there is none at all. Only for
+    /// a leader; any other asks the leader for it.
     pub(crate) fn missing(&self, state: &State) -> Result<Option<Action>, VaultError> {
         if !state.keyring().keys.is_empty() {
             return Ok(None);
@@ -78,6 +86,44 @@ impl Vault {
             id: STANDARD_NO_PAD.encode(id),
             key: seal(&self.own, &*bramble, KEY_PURPOSE)?,
         }))
+    }
+
+    /// The bramble's key, for a controller that lacks it.
+    pub(crate) fn hand_over(&self, state: &State) -> Result<KeyAnswer, VaultError> {
+        let keyring = state.keyring();
+        let closed = keyring.keys.get(&self.node).ok_or(VaultError::NoKey)?;
+        let key = open(&self.own, closed, KEY_PURPOSE)?;
+        Ok(KeyAnswer {
+            id: keyring.id.clone(),
+            key: SecretBytes(key.to_vec()),
+        })
+    }
+
+    /// What to propose so that this controller keeps the key that the leader handed over.
+    pub(crate) fn keep(&self, handed: &KeyAnswer) -> Result<Action, VaultError> {
+        let key = <&[u8; 32]>::try_from(handed.key.0.as_slice()).map_err(|_| VaultError::Sealed)?;
+        Ok(Action::PutKey {
+            node: self.node,
+            id: handed.id.clone(),
+            key: seal(&self.own, key, KEY_PURPOSE)?,
+        })
+    }
+
+    /// What to propose so that the bramble keeps its authority.
+    pub(crate) fn seal_authority(&self, state: &State, authority: &Authority) -> Result<Action, VaultError> {
+        let key = Zeroizing::new(authority.key_pem());
+        Ok(Action::PutAuthority {
+            certificate: authority.certificate_pem().to_owned(),
+            key: seal(&*self.key(state)?, key.as_bytes(), AUTHORITY_PURPOSE)?,
+        })
+    }
+
+    /// What new nodes are certified with.
+    pub(crate) fn authority(&self, state: &State) -> Result<Authority, VaultError> {
+        let kept = state.authority().ok_or(VaultError::NoKey)?;
+        let key = open(&*self.key(state)?, &kept.key, AUTHORITY_PURPOSE)?;
+        let key = std::str::from_utf8(&key).map_err(|_| VaultError::Sealed)?;
+        Authority::from_pem(&kept.certificate, key).map_err(|_| VaultError::Sealed)
     }
 
     /// Seals the value of the secret `name`.
@@ -201,6 +247,27 @@ mod tests {
                 .unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn another_controller_is_handed_the_key_and_opens_what_was_sealed_before() {
+        let (vault, mut state) = with_key();
+        let name = SecretName::new("openfaas-fn", "api-key");
+        let sealed = vault.seal(&state, &name, b"hunter2").unwrap();
+        put(&mut state, &name, sealed);
+        let authority = Authority::create().unwrap();
+        let action = vault.seal_authority(&state, &authority).unwrap();
+        apply(&mut state, action);
+        let other = Vault::new(NodeId::from_number(2), &[8; 32]);
+        assert_eq!(other.open(&state, &name), Err(VaultError::NoKey));
+        let handed = vault.hand_over(&state).unwrap();
+        apply(&mut state, other.keep(&handed).unwrap());
+        assert_eq!(other.open(&state, &name).unwrap().unwrap().as_slice(), b"hunter2");
+        assert_eq!(
+            other.authority(&state).unwrap().certificate(),
+            authority.certificate()
+        );
+        assert!(!serde_json::to_string(&state).unwrap().contains("PRIVATE KEY"));
     }
 
     #[test]

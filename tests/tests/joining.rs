@@ -107,6 +107,7 @@ fn introduction(announcement: &Announcement, address: SocketAddr) -> Introductio
             page_bytes: 4096,
             engine: EngineKind::Process,
             version: announcement.version.clone(),
+            serial: None,
         },
         serial: None,
         formerly: None,

@@ -1,7 +1,11 @@
 //! Which network interfaces count. The real ones do; bridges, what is plugged into them and Docker's own do not, since an
 //! address on those is of no use to another machine.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use if_addrs::{IfOperStatus, Interface};
 
@@ -58,6 +62,32 @@ impl Interfaces {
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         let counting = interfaces.iter().filter(|interface| self.counts(interface));
         counting.map(Interface::ip).collect()
+    }
+
+    /// The address that others are told: of a cable before one of Wi-Fi, IPv4 before IPv6, else the first by name.
+    pub(crate) fn best(&self, port: u16) -> SocketAddr {
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+        let counting = interfaces.iter().filter(|interface| self.counts(interface));
+        let best = counting.min_by_key(|interface| {
+            let (ip, name) = (interface.ip(), interface.name.clone());
+            let link_local = match ip {
+                IpAddr::V4(ip) => ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            };
+            let wireless = name.starts_with("wl");
+            (
+                interface.is_loopback(),
+                link_local,
+                ip.is_ipv6(),
+                wireless,
+                name,
+                ip,
+            )
+        });
+        match best.map(Interface::ip) {
+            Some(ip) => SocketAddr::new(ip, port),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        }
     }
 
     pub(super) fn counts(&self, interface: &Interface) -> bool {

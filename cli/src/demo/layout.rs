@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! DIR/password                 the admin password (mode 0600)
-//! DIR/authority.pem, …-key.pem the bramble's CA
+//! DIR/bramble.toml             what every card says, with the join key (DIR/join-key)
 //! DIR/nodes/<name>/            state of one node, and:
-//!     node.toml  identity/     what it was given
+//!     identity/                its key, and once it has joined its certificate
+//!     addresses.toml           where it is reached
 //!     pid  http  log           while it runs: process id, its own address, what it says
 //!     unplugged                there while somebody has pulled the plug
 //! ```

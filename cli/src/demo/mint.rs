@@ -1,4 +1,5 @@
-//! What a bramble of virtual Pis is given before it starts: a CA, keys, names, addresses, an admin password.
+//! What virtual Pis are given before they start: keys, names, addresses, a join key, an admin password. The bramble
+//! they make of it themselves.
 //!
 //! All of it is made once and found again in the demo's folder; only addresses are chosen anew where somebody else
 //! has taken one in between.
@@ -6,16 +7,23 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
 };
 
 use anyhow::{Context, Result};
 use api::{NodeId, node::EngineKind};
 use base64::Engine as _;
-use transport::{Authority, Identity};
+use serde::{Deserialize, Serialize};
+use transport::NodeKey;
 
 use super::{boards, layout::Layout, supervisor::VirtualPi};
-use crate::node::config::{NodeConfig, Peer, VirtualBoard};
+use crate::node::VirtualBoard;
+
+/// Where a virtual Pi is reached, kept from start to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Addresses {
+    http: SocketAddr,
+    node_port: SocketAddr,
+}
 
 /// The admin's password: what `BRAMBLE_ADMIN_PASSWORD` says, else what this folder's bramble had, else a random one.
 pub(super) fn password(layout: &Layout) -> Result<String> {
@@ -28,14 +36,28 @@ pub(super) fn password(layout: &Layout) -> Result<String> {
     if let Ok(kept) = fs::read_to_string(layout.file("password")) {
         return Ok(kept);
     }
-    let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("failed to draw a password: {error}"))?;
-    let password = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let password = random()?;
     layout.write_private("password", &password)?;
     Ok(password)
 }
 
-/// Makes what is missing of `count` nodes, and writes the settings of each. Nodes beyond `count` from an earlier start
+/// The join key, as it would be on all cards of a class.
+fn join_key(layout: &Layout) -> Result<String> {
+    if let Ok(kept) = fs::read_to_string(layout.file("join-key")) {
+        return Ok(kept);
+    }
+    let key = random()?;
+    layout.write_private("join-key", &key)?;
+    Ok(key)
+}
+
+fn random() -> Result<String> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("failed to draw a password: {error}"))?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Makes what is missing of `count` nodes, and writes the settings that all their cards have. Nodes beyond `count` from an earlier start
 /// stay in the folder and are not started.
 pub(super) fn nodes(
     layout: &Layout,
@@ -44,95 +66,82 @@ pub(super) fn nodes(
     docker: Option<&str>,
 ) -> Result<Vec<VirtualPi>> {
     let mut names = layout.node_names()?;
-    let authority = authority(layout)?;
     while names.len() < count {
-        names.push(mint_node(layout, &authority, names.len())?);
+        names.push(mint_node(layout, names.len())?);
     }
     layout.set_node_names(&names)?;
     names.truncate(count);
 
-    let mut minted = Vec::new();
-    for (index, name) in names.into_iter().enumerate() {
+    let mut given = Vec::new();
+    for name in names {
         let folder = layout.node(&name);
-        let identity = Identity::load(&folder.file("identity"))
-            .with_context(|| format!("{name} has lost its identity"))?;
-        let kept = NodeConfig::load_if_there(folder.path())?;
+        let key =
+            NodeKey::load(&folder.file("identity")).with_context(|| format!("{name} has lost its key"))?;
+        let kept: Option<Addresses> = fs::read_to_string(folder.file("addresses.toml"))
+            .ok()
+            .and_then(|text| toml::from_str(&text).ok());
+        let addresses = Addresses {
+            http: free_address(kept.map(|kept| kept.http))?,
+            node_port: free_address(kept.map(|kept| kept.node_port))?,
+        };
+        let text = toml::to_string(&addresses).context("failed to write addresses as TOML")?;
+        fs::write(folder.file("addresses.toml"), text).context("failed to keep a node's addresses")?;
+        given.push((name, key.id(), folder, addresses));
+    }
+
+    let peers: Vec<String> = given
+        .iter()
+        .map(|(.., addresses)| addresses.node_port.to_string())
+        .collect();
+    let settings = Card {
+        join_key: join_key(layout)?,
+        peers,
+        engine,
+        docker: docker.map(str::to_owned),
+    };
+    let settings = toml::to_string(&settings).context("failed to write settings as TOML")?;
+    layout.write_private(api::settings::FILE_NAME, &settings)?;
+    let virtual_pi = |(index, (name, id, folder, addresses)): (usize, (String, NodeId, _, Addresses))| {
         let board = boards::lent_to(index);
-        let config = NodeConfig {
+        VirtualPi {
             name,
-            http: free_address(kept.as_ref().map(|kept| kept.http))?,
-            node_port: free_address(kept.as_ref().map(|kept| kept.node_port))?,
-            engine,
-            docker: docker.map(str::to_owned),
-            controller: index == 0,
-            controllers: Vec::new(),
-            virtual_board: Some(VirtualBoard {
+            id,
+            http: addresses.http,
+            node_port: addresses.node_port,
+            settings: layout.file(api::settings::FILE_NAME),
+            board: VirtualBoard {
+                short: board.short.to_owned(),
                 model: board.model.to_owned(),
                 memory_bytes: board.memory.bytes(),
                 cores: board.cores,
-            }),
-        };
-        minted.push((identity.id(), config, folder));
-    }
-
-    let controllers: Vec<Peer> = minted
-        .iter()
-        .filter(|(_, config, _)| config.controller)
-        .map(|(id, config, _)| Peer {
-            id: *id,
-            address: config.node_port,
-        })
-        .collect();
-    minted
-        .into_iter()
-        .map(|(id, mut config, folder)| {
-            config.controllers.clone_from(&controllers);
-            config.save(folder.path())?;
-            Ok(VirtualPi {
-                name: config.name,
-                id,
-                http: config.http,
-                folder,
-                controller: config.controller,
-            })
-        })
-        .collect()
+            },
+            folder,
+        }
+    };
+    Ok(given.into_iter().enumerate().map(virtual_pi).collect())
 }
 
-fn authority(layout: &Layout) -> Result<Authority> {
-    let (certificate, key) = ("authority.pem", "authority-key.pem");
-    match (
-        fs::read_to_string(layout.file(certificate)),
-        fs::read_to_string(layout.file(key)),
-    ) {
-        (Ok(certificate), Ok(key)) => {
-            Authority::from_pem(&certificate, &key).context("the demo's authority is damaged")
-        }
-        _ => {
-            let authority = Authority::create().context("failed to make an authority")?;
-            layout.write_private(key, &authority.key_pem())?;
-            layout.write_private(certificate, authority.certificate_pem())?;
-            Ok(authority)
-        }
-    }
+/// What is on every card of the demo, as bramble.toml.
+#[derive(Serialize)]
+struct Card {
+    join_key: String,
+    peers: Vec<String>,
+    engine: EngineKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    docker: Option<String>,
 }
 
-/// Makes a node's key and certificate; answers its name: board and end of its id.
-fn mint_node(layout: &Layout, authority: &Authority, index: usize) -> Result<String> {
-    let identity = Identity::issued_by(authority).context("failed to make a node's key")?;
-    let name = name_of(index, identity.id());
-    let directory = layout.node(&name).file("identity");
-    make_folder(&directory)?;
-    identity.save(&directory).context("failed to keep a node's key")?;
+/// Makes a node's key; answers its name: board and end of its id.
+fn mint_node(layout: &Layout, index: usize) -> Result<String> {
+    let key = NodeKey::generate().context("failed to make a node's key")?;
+    let name = name_of(index, key.id());
+    key.save(&layout.node(&name).file("identity"))
+        .context("failed to keep a node's key")?;
     Ok(name)
 }
 
 fn name_of(index: usize, id: NodeId) -> String {
     format!("{}-{}", boards::lent_to(index).short, id.tail())
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("failed to make the folder {}", path.display()))
 }
 
 /// `kept`, if nobody has taken it; else an address on loopback that is free at this moment.
@@ -175,20 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_node_runs_the_controller_and_all_know_it() {
+    fn all_cards_say_the_same_and_are_read_without_complaint() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::create(folder.path()).unwrap();
         let nodes = nodes(&layout, 3, EngineKind::Process, None).unwrap();
-        assert_eq!(
-            nodes.iter().map(|node| node.controller).collect::<Vec<_>>(),
-            [true, false, false]
-        );
-        for node in &nodes {
-            let config = NodeConfig::load(node.folder.path()).unwrap();
-            assert_eq!(
-                config.controllers.iter().map(|peer| peer.id).collect::<Vec<_>>(),
-                [nodes[0].id]
-            );
-        }
+        let (settings, complaints) = api::settings::read(&fs::read_to_string(&nodes[0].settings).unwrap());
+        assert_eq!(complaints, []);
+        assert_eq!(settings.peers.len(), 3);
+        assert!(settings.join_key.unwrap().len() >= 16);
+        assert!(nodes.iter().all(|node| node.settings == nodes[0].settings));
     }
 }

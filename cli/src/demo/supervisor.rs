@@ -4,7 +4,12 @@
 //! is there. A node that dies by itself is started again after [`RESTART_PAUSE`], as a Pi takes time to boot.
 
 use std::{
-    fs, net::SocketAddr, os::unix::process::ExitStatusExt, path::Path, process::Stdio, time::Duration,
+    fs,
+    net::SocketAddr,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -16,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{layout::NodeFolder, power::PowerStrip};
+use crate::node::VirtualBoard;
 
 /// How long a node that died stays dead.
 const RESTART_PAUSE: Duration = Duration::from_secs(3);
@@ -41,8 +47,12 @@ pub(super) struct VirtualPi {
     pub(super) http: SocketAddr,
     /// Its folder.
     pub(super) folder: NodeFolder,
-    /// Whether it runs a controller.
-    pub(super) controller: bool,
+    /// Where it takes other nodes.
+    pub(super) node_port: SocketAddr,
+    /// The settings on its card.
+    pub(super) settings: PathBuf,
+    /// What it pretends to be.
+    pub(super) board: VirtualBoard,
 }
 
 /// What the processes need beside their folder.
@@ -50,7 +60,7 @@ pub(super) struct VirtualPi {
 pub(super) struct Wiring {
     /// For the containers of a node whose plug is pulled.
     pub(super) power: PowerStrip,
-    /// Given to controllers, who make it the admin's.
+    /// Given to all: whoever leads makes it the admin's.
     pub(super) password: String,
 }
 
@@ -132,10 +142,22 @@ fn start(pi: &VirtualPi, wiring: &Wiring) -> Result<Child> {
         .append(true)
         .open(&log_path)
         .with_context(|| format!("failed to open {}", log_path.display()))?;
+    let board = serde_json::to_string(&pi.board).context("failed to describe a board")?;
     let mut command = Command::new(program);
     command
-        .args(["node", "--until-stdin-ends", "--state"])
+        .args([
+            "node",
+            "--until-stdin-ends",
+            "--no-multicast",
+            "--brisk",
+            "--state",
+        ])
         .arg(pi.folder.path())
+        .arg("--settings")
+        .arg(&pi.settings)
+        .args(["--http", &pi.http.to_string()])
+        .args(["--node-port", &pi.node_port.to_string()])
+        .args(["--virtual-board", &board])
         // The demo holds the other end: should it be killed, its nodes end as well.
         .stdin(Stdio::piped())
         .stdout(log.try_clone().context("failed to open the log twice")?)
@@ -144,11 +166,7 @@ fn start(pi: &VirtualPi, wiring: &Wiring) -> Result<Child> {
         .process_group(0)
         .kill_on_drop(true);
     command.envs(ALLOCATOR);
-    if pi.controller {
-        command.env("BRAMBLE_ADMIN_PASSWORD", &wiring.password);
-    } else {
-        command.env_remove("BRAMBLE_ADMIN_PASSWORD");
-    }
+    command.env("BRAMBLE_ADMIN_PASSWORD", &wiring.password);
     let child = command
         .spawn()
         .with_context(|| format!("failed to start {}", pi.name))?;

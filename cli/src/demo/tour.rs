@@ -195,11 +195,13 @@ impl Tour<'_> {
         Ok(())
     }
 
-    /// A node to unplug: one that runs a replica and, as long as there is a single controller, not that one's.
+    /// A node to unplug: one that runs a replica, and not the master's, as there may be no other controller.
     async fn pick_victim<'n>(&self, nodes: &'n [VirtualPi]) -> Result<Option<&'n VirtualPi>> {
         let function = self.function().await?;
+        let known: Vec<v1::Node> = self.client.get("/api/v1/nodes").await?;
+        let leads = |name: &str| known.iter().any(|node| node.leader && node.name == name);
         Ok(nodes
             .iter()
-            .find(|node| !node.controller && function.placements.iter().any(|p| p.node == node.name)))
+            .find(|node| !leads(&node.name) && function.placements.iter().any(|p| p.node == node.name)))
     }
 }

@@ -6,12 +6,18 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Result;
-use axum::Router;
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use bytes::Bytes;
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -22,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, info};
 
-use super::pass_on::PassOn;
+use super::{pass_on::PassOn, running::Running};
 use gateway::{Body, Gateway, Lingering};
 
 /// How long a client may take to send a request's headers.
@@ -41,16 +47,17 @@ const INSIDE_PORT: u16 = 8080;
 #[derive(Clone, Debug)]
 pub(super) struct Front {
     gateway: Gateway,
-    portal: Option<Router>,
+    running: Running,
     pass_on: PassOn,
 }
 
 impl Front {
-    /// `portal` answers what is not an invocation; without one, such requests are passed on.
-    pub(super) fn new(gateway: Gateway, portal: Option<Router>, pass_on: PassOn) -> Self {
+    /// What is no invocation is answered by the controller that leads, which alone knows how nodes are; by this node's
+    /// own where nobody leads.
+    pub(super) fn new(gateway: Gateway, running: Running, pass_on: PassOn) -> Self {
         Self {
             gateway,
-            portal,
+            running,
             pass_on,
         }
     }
@@ -63,17 +70,65 @@ impl Front {
         if request.uri().path().starts_with("/function/") {
             return Ok(self.gateway.invoke(request, client).await);
         }
-        Ok(match self.portal {
-            Some(portal) => {
-                let response = portal
+        Ok(match self.running.router() {
+            Some((router, leads)) if leads || self.pass_on.leader().is_none() => {
+                let response = router
                     .oneshot(request.map(|body| axum::body::Body::new(Lingering::from(body))))
                     .await
                     .unwrap_or_else(|never| match never {});
                 response.map(Body::other)
             }
-            None => self.pass_on.send(request).await,
+            _ => self.pass_on.send(request).await,
         })
     }
+}
+
+/// Shows visitors what this node is doing while it is part of no bramble, until `stop`.
+pub(super) async fn show(listener: TcpListener, shown: Arc<Mutex<String>>, stop: CancellationToken) {
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => {
+                    sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let (shown, stop) = (Arc::clone(&shown), stop.clone());
+        tokio::spawn(async move {
+            let service = service_fn(move |_| {
+                let words = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                std::future::ready(Ok::<_, Infallible>(page(&words)))
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_PATIENCE)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                _ = connection => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// A page that looks again by itself.
+fn page(words: &str) -> Response<Body> {
+    let text = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+         <meta http-equiv=refresh content=3><title>Bramble</title><body><h1>Bramble</h1><p>{words}</p></body></html>"
+    );
+    let mut response = Response::new(Body::from(Bytes::from(text)));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("3"));
+    response
 }
 
 /// Serves `front` on `listener` until `stop`, then lets connections finish.

@@ -11,32 +11,52 @@
 //!
 //! Crash-only: killing it never stops a container, and starting again is the one way to recover.
 
-pub(crate) mod config;
+mod candidate;
+mod card;
+mod door;
+mod home;
 mod http;
+mod look;
 mod node_port;
 mod pass_on;
+mod presence;
 mod raft_peers;
+mod running;
 
 use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, RwLock},
     time::Duration,
 };
 
-use agent::{Agent, AgentConfig, EngineConfig, VirtualBoard};
+use agent::{Agent, AgentConfig, Contacts, EngineConfig, OwnAddress, discovery::Interfaces};
 use anyhow::{Context, Result, bail};
-use api::{Cpu, Memory, node::EngineKind, store::Catalogue};
+use api::{
+    Cpu, Memory, NodeId,
+    join::{Announcement, BrambleId, Role, Standing},
+    node::EngineKind,
+    settings::{Peer, Settings},
+    store::Catalogue,
+};
 use clap::Args;
-use controller::{Controller, ControllerConfig};
+use controller::ControllerConfig;
 use gateway::{Gateway, GatewayConfig};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use transport::{Client, Identity};
+use transport::{
+    Client, Identity, NodeKey,
+    join::{JoinHost, JoinSecret},
+};
 use zeroize::Zeroizing;
 
-use config::NodeConfig;
+use candidate::Candidate;
+use home::{Home, Membership};
+use look::Ways;
+use presence::Presence;
+use running::Keeper;
 
 /// Name of a bramble that nobody gave another.
 const DEFAULT_NAME: &str = "bramble";
@@ -44,15 +64,70 @@ const DEFAULT_NAME: &str = "bramble";
 /// How long a planned stop may take: the last counts are kept, connections are finished.
 const STOP_GRACE: Duration = Duration::from_secs(8);
 
+/// The ports on which people and nodes reach a node.
+const HTTP_PORT: u16 = 8080;
+const NODE_PORT: u16 = api::settings::NODE_PORT;
+
 #[derive(Debug, Args)]
+#[command(
+    after_help = "What a card says is in bramble.toml; docs/bramble.toml is an example with every setting."
+)]
 pub(crate) struct NodeArgs {
-    /// The folder with this node's settings (node.toml), identity and state
-    #[arg(long, value_name = "DIR")]
+    /// Where the node keeps who it is and, while it runs a controller, the bramble's state
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bramble")]
     state: PathBuf,
+
+    /// The card's settings [default: bramble.toml in /boot/firmware, /boot or /etc/bramble]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+
+    /// Where to take HTTP: invocations, API and portal; may be given more than once [default: port 8080 everywhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Vec<SocketAddr>,
+
+    /// Where to take other nodes [default: port 7443 everywhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    node_port: Option<SocketAddr>,
+
+    /// Where another node is, for networks without multicast; may be given more than once
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = Peer::parse)]
+    peer: Vec<Peer>,
+
+    /// Neither look for other nodes nor announce this one by multicast
+    #[arg(long)]
+    no_multicast: bool,
+
+    /// All nodes start at the same time on one machine, so nobody has to be waited for
+    #[arg(long, hide = true)]
+    brisk: bool,
+
+    /// What a virtual Pi pretends to be, as JSON
+    #[arg(long, hide = true, value_parser = VirtualBoard::parse)]
+    virtual_board: Option<VirtualBoard>,
 
     /// End in good order when standard input ends
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
+}
+
+/// What the demo lends a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VirtualBoard {
+    /// The short form in node names.
+    pub(crate) short: String,
+    /// The board in people's words.
+    pub(crate) model: String,
+    /// Its memory, in bytes.
+    pub(crate) memory_bytes: u64,
+    /// Its cores.
+    pub(crate) cores: u16,
+}
+
+impl VirtualBoard {
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
 }
 
 /// Runs the node until it is asked to end.
@@ -72,7 +147,7 @@ pub(crate) fn run(args: NodeArgs) -> Result<()> {
 
 fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BRAMBLE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn,mdns_sd=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error,mdns_sd=warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -81,125 +156,327 @@ fn start_logging() {
 }
 
 async fn serve(args: NodeArgs) -> Result<()> {
-    let config = NodeConfig::load(&args.state)?;
-    let identity =
-        Arc::new(Identity::load(&args.state.join("identity")).context("failed to load the node's identity")?);
-    let id = identity.id();
-    let client = Client::new(Arc::clone(&identity));
-    let bulk = Client::bulk(Arc::clone(&identity));
-    info!(name = config.name, %id, "starts");
-
-    let http_listener = bind(config.http).await?;
-    let node_listener = bind(config.node_port).await?;
-
-    let gateway = Gateway::new(
-        GatewayConfig {
-            node: id,
-            name: config.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..GatewayConfig::default()
-        },
-        client.clone(),
-    );
-    let controller = match config.controller {
-        true => Some(open_controller(&args, &identity, &client, &bulk, &gateway).await?),
-        false => None,
-    };
-    let portal = controller
-        .as_ref()
-        .map(|controller| controller.router(web::router(controller.auth().clone())));
-
-    let agent = Agent::new(
-        agent_config(&args, config.clone(), &identity)?,
-        gateway.clone(),
-        client.clone(),
-        bulk,
-    )?;
     let stop = CancellationToken::new();
-    let mut parts = JoinSet::new();
-    let front = http::Front::new(
-        gateway.clone(),
-        portal.clone(),
-        pass_on::PassOn::new(gateway.clone(), client.clone(), &config),
-    );
-    parts.spawn(http::serve(http_listener, front.clone(), stop.clone()));
-    parts.spawn(node_port::serve(
-        node_listener,
-        Arc::clone(&identity),
-        node_port::NodePort::new(
-            gateway.clone(),
-            agent.images(),
-            agent.logs(),
-            controller.clone(),
-            portal,
-        ),
-        stop.clone(),
-    ));
-    if let Some(controller) = controller.clone() {
-        let stop = stop.clone();
-        parts.spawn(async move { controller.run(stop).await.context("the controller failed") });
+    let serving = Node::prepare(args).await?.run(stop.clone());
+    serving.await
+}
+
+/// A node with all that it was told, before it is known whether it is part of a bramble.
+struct Node {
+    args: NodeArgs,
+    settings: Settings,
+    home: Home,
+    key: Arc<NodeKey>,
+    secret: Option<Arc<JoinSecret>>,
+    name: String,
+    address: OwnAddress,
+    ways: Ways,
+    http_port: u16,
+}
+
+impl Node {
+    async fn prepare(args: NodeArgs) -> Result<Self> {
+        let settings = card::read(args.settings.clone());
+        let secret = tokio::task::block_in_place(|| card::join_secret(&settings));
+        let home = Home::open(&args.state)?;
+        let key = Arc::new(home.key()?);
+        let short = match &args.virtual_board {
+            Some(board) => board.short.clone(),
+            None => hardware::board::read(Path::new("/")).short,
+        };
+        let name = settings.node_name.clone();
+        let name = name.unwrap_or_else(|| format!("{short}-{}", key.id().tail()));
+        let interfaces = Interfaces {
+            only: settings.interfaces.clone(),
+            loopback: false,
+        };
+        let port = args.node_port.map_or(NODE_PORT, |address| address.port());
+        let address = match args.node_port {
+            Some(address) if !address.ip().is_unspecified() => OwnAddress::Fixed(address),
+            _ => OwnAddress::Of(interfaces.clone(), port),
+        };
+        let mut peers = card::resolve(&settings.peers).await;
+        peers.extend(card::resolve(&args.peer).await);
+        let ways = Ways {
+            multicast: (!args.no_multicast).then_some(interfaces),
+            peers,
+            name: name.clone(),
+            port,
+        };
+        let http_port = args.http.first().map_or(HTTP_PORT, SocketAddr::port);
+        info!(name, id = %key.id(), "starts");
+        Ok(Self {
+            args,
+            settings,
+            home,
+            key,
+            secret,
+            name,
+            address,
+            ways,
+            http_port,
+        })
     }
-    parts.spawn(http::serve_inside(agent.bridge_gateway(), front, stop.clone()));
-    let agent_stop = stop.clone();
-    parts.spawn(async move {
-        agent.run(agent_stop).await;
-        Ok(())
-    });
 
-    let outcome = tokio::select! {
-        ended = parts.join_next() => match ended {
-            Some(ended) => ended.context("a part of the node broke down")?.context("a part of the node ended"),
-            None => Ok(()),
-        },
-        () = asked_to_end(args.until_stdin_ends) => Ok(()),
-    };
-    info!("stops");
-    stop.cancel();
-    _ = tokio::time::timeout(STOP_GRACE, async { while parts.join_next().await.is_some() {} }).await;
-    outcome
-}
+    /// Becomes part of a bramble, if it is not yet, and takes part in it.
+    async fn run(self, stop: CancellationToken) -> Result<()> {
+        let mut listener = bind(self.args.node_port, NODE_PORT).await?;
+        let config = self.agent_config()?;
+        if self.home.membership()?.is_none() {
+            let until_stdin_ends = self.args.until_stdin_ends;
+            let joined = tokio::select! {
+                joined = self.become_member(listener, &config, &stop) => joined?,
+                () = asked_to_end(until_stdin_ends) => None,
+            };
+            let Some(kept) = joined else { return Ok(()) };
+            listener = kept;
+        }
+        let (identity, membership) = self
+            .home
+            .membership()?
+            .context("the node's certificate is gone: was its folder changed?")?;
+        self.take_part(listener, Arc::new(identity), &membership, config, stop)
+            .await
+    }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address}"))
-}
+    /// Answers the listener; `None` where the node was asked to end before.
+    async fn become_member(
+        &self,
+        listener: TcpListener,
+        config: &AgentConfig,
+        stop: &CancellationToken,
+    ) -> Result<Option<TcpListener>> {
+        let shown = Arc::new(Mutex::new("This Pi looks for its bramble.".to_owned()));
+        let stop_showing = stop.child_token();
+        let mut showing = JoinSet::new();
+        for listener in self.http_listeners().await? {
+            showing.spawn(http::show(listener, Arc::clone(&shown), stop_showing.clone()));
+        }
+        let candidate = Candidate {
+            home: &self.home,
+            key: Arc::clone(&self.key),
+            secret: self.secret.clone(),
+            ways: &self.ways,
+            config,
+            bramble: self.settings.bramble.as_deref().unwrap_or(DEFAULT_NAME),
+            brisk: self.args.brisk,
+            shown,
+        };
+        let listener = candidate.run(listener, stop.child_token()).await;
+        stop_showing.cancel();
+        while showing.join_next().await.is_some() {}
+        listener
+    }
 
-/// What the agent is told.
-fn agent_config(args: &NodeArgs, config: NodeConfig, identity: &Identity) -> Result<AgentConfig> {
-    let this = std::env::current_exe().context("failed to find this program")?;
-    let engine = match config.engine {
-        EngineKind::Docker => EngineConfig::Docker { place: config.docker },
-        EngineKind::Process => EngineConfig::Process {
-            sandbox: vec![this.clone().into(), crate::SANDBOX.into()],
-        },
-        EngineKind::Fake => bail!("the fake engine is for simulations; use docker or process"),
-    };
-    let bramble: String = Sha256::digest(identity.authority())
-        .iter()
-        .take(8)
-        .map(|b| format!("{b:02x}"))
-        .collect();
-    Ok(AgentConfig {
-        node: identity.id(),
-        name: config.name,
-        bramble,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: config.node_port,
-        state_dir: args.state.clone(),
-        builtin_dir: builtin_dir(&this)?,
-        engine,
-        controllers: config
+    async fn take_part(
+        self,
+        listener: TcpListener,
+        identity: Arc<Identity>,
+        membership: &Membership,
+        mut config: AgentConfig,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        let id = identity.id();
+        let bramble = BrambleId::from_authority(identity.authority());
+        let client = Client::new(Arc::clone(&identity));
+        let bulk = Client::bulk(Arc::clone(&identity));
+        let gateway = Gateway::new(
+            GatewayConfig {
+                node: id,
+                name: self.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..GatewayConfig::default()
+            },
+            client.clone(),
+        );
+        let contacts = self.contacts(membership, id);
+        config.contacts = contacts.clone();
+        config.bramble = bramble.to_string();
+
+        let keeper = Keeper::new(
+            self.home.clone(),
+            self.controller_config(&identity, &bulk, membership)?,
+            Arc::new(raft_peers::RaftPeers::new(
+                client.clone(),
+                gateway.clone(),
+                contacts.clone(),
+            )),
+            gateway.clone(),
+            contacts.clone(),
+        );
+        let running = keeper.running();
+        let facts = config.facts();
+        let said = Arc::new(RwLock::new(Announcement {
+            node: id,
+            standing: Standing::Member {
+                bramble,
+                key: self.secret.as_ref().map(|secret| secret.tag()),
+                role: Role::Node,
+                work: false,
+            },
+            board: facts.board,
+            memory: facts.memory,
+            version: facts.version,
+        }));
+        let join = JoinHost::of_member(
+            &identity,
+            Arc::new(door::Door {
+                said: Arc::clone(&said),
+                authority: identity.authority().clone(),
+                secret: self.secret.clone(),
+                running: running.clone(),
+                gateway: gateway.clone(),
+                contacts: contacts.clone(),
+            }),
+        )?;
+        let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?;
+        let front = http::Front::new(
+            gateway.clone(),
+            running.clone(),
+            pass_on::PassOn::new(gateway.clone(), client, contacts.clone()),
+        );
+
+        let mut parts = JoinSet::new();
+        for listener in self.http_listeners().await? {
+            parts.spawn(http::serve(listener, front.clone(), stop.clone()));
+        }
+        let port = node_port::NodePort::new(gateway.clone(), agent.images(), agent.logs(), running.clone());
+        parts.spawn(node_port::serve(
+            listener,
+            Arc::clone(&identity),
+            port,
+            join,
+            stop.clone(),
+        ));
+        parts.spawn(keeper.run(stop.clone()));
+        parts.spawn(http::serve_inside(agent.bridge_gateway(), front, stop.clone()));
+        let presence = Presence {
+            key: Arc::clone(&self.key),
+            ways: self.ways.clone(),
+            bramble,
+            key_tag: self.secret.as_ref().map(|secret| secret.tag()),
+            name: self
+                .settings
+                .portal
+                .clone()
+                .unwrap_or_else(|| membership.name.clone()),
+            http_port: self.http_port,
+            said,
+            running,
+            gateway,
+            contacts,
+        };
+        let agent_stop = stop.clone();
+        parts.spawn(async move {
+            agent.run(agent_stop).await;
+            Ok(())
+        });
+        let presence_stop = stop.clone();
+        parts.spawn(async move {
+            presence.run(presence_stop).await;
+            Ok(())
+        });
+
+        let outcome = tokio::select! {
+            ended = parts.join_next() => match ended {
+                Some(ended) => ended.context("a part of the node broke down")?.context("a part of the node ended"),
+                None => Ok(()),
+            },
+            () = asked_to_end(self.args.until_stdin_ends) => Ok(()),
+        };
+        info!("stops");
+        stop.cancel();
+        _ = tokio::time::timeout(STOP_GRACE, async { while parts.join_next().await.is_some() {} }).await;
+        outcome
+    }
+
+    async fn http_listeners(&self) -> Result<Vec<TcpListener>> {
+        if self.args.http.is_empty() {
+            return Ok(vec![bind(None, HTTP_PORT).await?]);
+        }
+        let mut listeners = Vec::new();
+        for address in &self.args.http {
+            listeners.push(bind(Some(*address), HTTP_PORT).await?);
+        }
+        Ok(listeners)
+    }
+
+    /// The controllers that this node was told of. Who has a controller finds itself first: it may be the only one.
+    fn contacts(&self, membership: &Membership, id: NodeId) -> Contacts {
+        let mut told: Vec<_> = membership
             .controllers
-            .into_iter()
-            .map(|peer| (peer.id, peer.address))
-            .collect(),
-        virtual_board: config.virtual_board.map(|board| VirtualBoard {
-            board: board.model,
-            memory: Memory::from_bytes(board.memory_bytes),
-            cpu: Cpu::from_cores(board.cores),
-        }),
-    })
+            .iter()
+            .map(|contact| (contact.id, contact.address))
+            .collect();
+        if self.home.has_controller() || membership.controllers.is_empty() {
+            told.insert(0, (id, self.address.now()));
+        }
+        Contacts::new(told)
+    }
+
+    fn agent_config(&self) -> Result<AgentConfig> {
+        let this = std::env::current_exe().context("failed to find this program")?;
+        let engine = match self.settings.engine.unwrap_or(EngineKind::Docker) {
+            EngineKind::Docker => EngineConfig::Docker {
+                place: self.settings.docker.clone(),
+            },
+            EngineKind::Process => EngineConfig::Process {
+                sandbox: vec![this.clone().into(), crate::SANDBOX.into()],
+            },
+            EngineKind::Fake => bail!("the fake engine is for simulations; use docker or process"),
+        };
+        let board = self.args.virtual_board.as_ref();
+        Ok(AgentConfig {
+            node: self.key.id(),
+            name: self.name.clone(),
+            bramble: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: self.address.clone(),
+            state_dir: self.home.path().to_owned(),
+            builtin_dir: builtin_dir(&this)?,
+            engine,
+            contacts: Contacts::default(),
+            virtual_board: board.map(|board| agent::VirtualBoard {
+                board: board.model.clone(),
+                memory: Memory::from_bytes(board.memory_bytes),
+                cpu: Cpu::from_cores(board.cores),
+            }),
+        })
+    }
+
+    fn controller_config(
+        &self,
+        identity: &Identity,
+        bulk: &Client,
+        membership: &Membership,
+    ) -> Result<ControllerConfig> {
+        let program = std::env::current_exe().context("failed to find this program")?;
+        let code = self.settings.first_visit_code.clone();
+        Ok(ControllerConfig {
+            id: identity.id(),
+            dir: self.home.raft_dir(),
+            founding: running::founding(&self.home, &membership.name, code)?,
+            admin_password: std::env::var("BRAMBLE_ADMIN_PASSWORD")
+                .ok()
+                .filter(|password| !password.is_empty()),
+            vault_key: Zeroizing::new(identity.derive("vault")),
+            bulk: bulk.clone(),
+            catalogue: catalogue(&builtin_dir(&program)?)?,
+        })
+    }
+}
+
+/// Listens where somebody says, else on `port` of all addresses, IPv6 as well where the machine has it.
+async fn bind(told: Option<SocketAddr>, port: u16) -> Result<TcpListener> {
+    let listened = match told {
+        Some(address) => TcpListener::bind(address).await,
+        None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+        },
+    };
+    let place = told.map_or_else(|| format!("port {port}"), |address| address.to_string());
+    listened.with_context(|| format!("failed to listen on {place}: is another node running here?"))
 }
 
 /// Where the files of the built-in functions are: as `BRAMBLE_BUILTIN_DIR` says, else with this program, where a
@@ -239,28 +516,6 @@ fn catalogue(builtin_dir: &Path) -> Result<Catalogue> {
         .with_context(|| format!("failed to run {}", program.display()))?;
     serde_json::from_slice(&told.stdout)
         .with_context(|| format!("{} does not say which functions it has", program.display()))
-}
-
-async fn open_controller(
-    args: &NodeArgs,
-    identity: &Identity,
-    client: &Client,
-    bulk: &Client,
-    gateway: &Gateway,
-) -> Result<Controller> {
-    let peers = Arc::new(raft_peers::RaftPeers::new(client.clone(), gateway.clone()));
-    let controller = ControllerConfig {
-        id: identity.id(),
-        dir: args.state.join("raft"),
-        bramble: DEFAULT_NAME.to_owned(),
-        admin_password: std::env::var("BRAMBLE_ADMIN_PASSWORD")
-            .ok()
-            .filter(|password| !password.is_empty()),
-        vault_key: Zeroizing::new(identity.derive("vault")),
-        bulk: bulk.clone(),
-        catalogue: catalogue(&builtin_dir(&std::env::current_exe()?)?)?,
-    };
-    Ok(Controller::open(controller, peers).await?)
 }
 
 /// Waits for a polite kill, or for the end of standard input where somebody holds it.

@@ -9,9 +9,8 @@ use api::{
     logs::{LOGS_PATH, LogsRequest},
     versioned::decode,
 };
-use axum::{Router, body::Body as AxumBody};
+use axum::body::Body as AxumBody;
 use bytes::Bytes;
-use controller::Controller;
 use futures_util::StreamExt;
 use gateway::{Body, Gateway};
 use http::{Request, Response, StatusCode, Uri};
@@ -23,9 +22,9 @@ use hyper::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use transport::{Identity, PeerId};
+use transport::{Identity, PeerId, join::JoinHost};
 
-use super::pass_on;
+use super::{pass_on, running::Running};
 
 /// Longest question for logs that is read.
 const MAX_LOGS_REQUEST_BYTES: usize = 4096;
@@ -36,24 +35,16 @@ pub(super) struct NodePort {
     gateway: Gateway,
     images: ImagePort,
     logs: Logs,
-    controller: Option<Controller>,
-    portal: Option<Router>,
+    running: Running,
 }
 
 impl NodePort {
-    pub(super) fn new(
-        gateway: Gateway,
-        images: ImagePort,
-        logs: Logs,
-        controller: Option<Controller>,
-        portal: Option<Router>,
-    ) -> Self {
+    pub(super) fn new(gateway: Gateway, images: ImagePort, logs: Logs, running: Running) -> Self {
         Self {
             gateway,
             images,
             logs,
-            controller,
-            portal,
+            running,
         }
     }
 
@@ -65,7 +56,7 @@ impl NodePort {
         if path.starts_with(gateway::HOP_PREFIX) {
             return Ok(self.gateway.invoke_hop(peer, request).await);
         }
-        if let (true, Some(portal)) = (path.starts_with(pass_on::PREFIX), self.portal.clone()) {
+        if let (true, Some((portal, _))) = (path.starts_with(pass_on::PREFIX), self.running.router()) {
             let Some(uri) = without_prefix(request.uri()) else {
                 return Ok(empty(StatusCode::BAD_REQUEST));
             };
@@ -83,7 +74,7 @@ impl NodePort {
             Ok(answer) => return Ok(answer),
             Err(request) => request,
         };
-        match self.controller {
+        match self.running.controller() {
             Some(controller) => Ok(controller
                 .node_request(peer, request.map(AxumBody::new))
                 .await
@@ -128,21 +119,27 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// Serves nodes of this bramble until `stop`.
+/// Serves nodes of this bramble until `stop`, and lets others knock at `join`.
 pub(super) async fn serve(
     listener: TcpListener,
     identity: Arc<Identity>,
     port: NodePort,
+    join: JoinHost,
     stop: CancellationToken,
 ) -> Result<()> {
-    let removed = port.controller.clone();
-    // A certificate of the bramble's CA admits; a node that was removed is refused all the same.
+    let (running, gateway) = (port.running.clone(), port.gateway.clone());
+    // A certificate of the bramble's authority is not enough: whoever was removed has one, too. Until this node knows
+    // who takes part, at its start, the certificate has to do.
     let admitted = move |node| {
-        !removed
-            .as_ref()
-            .is_some_and(|controller| controller.is_removed(node))
+        let by_state = running
+            .controller()
+            .and_then(|controller| controller.admits(node));
+        by_state.unwrap_or_else(|| {
+            let routes = gateway.routes();
+            routes.nodes.is_empty() || routes.nodes.contains_key(&node)
+        })
     };
     let service = service_fn(move |request| port.clone().answer(request));
-    transport::serve(listener, identity, admitted, service, stop).await;
+    transport::serve_with_join(listener, identity, admitted, service, join, stop).await;
     Ok(())
 }

@@ -1,15 +1,12 @@
 //! Passes on what only a controller answers: management API and portal, over the node-to-node port.
 
-use std::sync::Arc;
-
+use agent::Contacts;
 use bytes::Bytes;
 use gateway::{Body, Gateway, Lingering};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use transport::{Client, Peer};
-
-use super::config::NodeConfig;
 
 /// What stands before the path of a request that is passed on.
 pub(super) const PREFIX: &str = "/v1/http";
@@ -19,42 +16,32 @@ pub(super) const PREFIX: &str = "/v1/http";
 pub(super) struct PassOn {
     gateway: Gateway,
     client: Client,
-    first_contact: Arc<[Peer]>,
+    contacts: Contacts,
 }
 
 impl PassOn {
-    pub(super) fn new(gateway: Gateway, client: Client, config: &NodeConfig) -> Self {
-        let first_contact = config
-            .controllers
-            .iter()
-            .map(|peer| Peer {
-                id: peer.id,
-                address: peer.address,
-            })
-            .collect();
+    pub(super) fn new(gateway: Gateway, client: Client, contacts: Contacts) -> Self {
         Self {
             gateway,
             client,
-            first_contact,
+            contacts,
         }
     }
 
-    /// The controllers to try: the leader first, then what the routes say, then what the settings say.
-    fn candidates(&self) -> Vec<Peer> {
+    /// The controllers to try, the leader first; never this node itself, which has nothing to say.
+    fn candidates(&self) -> impl Iterator<Item = Peer> {
+        let me = self.client.id();
+        let all = self.contacts.controllers(&self.gateway.routes()).into_iter();
+        all.filter(move |(id, _)| *id != me)
+            .map(|(id, address)| Peer { id, address })
+    }
+
+    /// The leader, where it is another node.
+    pub(super) fn leader(&self) -> Option<Peer> {
         let routes = self.gateway.routes();
-        let known = routes.leader.iter().chain(&routes.controllers);
-        let mut peers: Vec<Peer> = known
-            .filter_map(|id| {
-                Some(Peer {
-                    id: *id,
-                    address: *routes.nodes.get(id)?,
-                })
-            })
-            .collect();
-        peers.extend(self.first_contact.iter().copied());
-        let mut seen = std::collections::HashSet::new();
-        peers.retain(|peer| seen.insert(*peer));
-        peers
+        let id = routes.leader.filter(|leader| *leader != self.client.id())?;
+        let address = self.contacts.address(id, &routes)?;
+        Some(Peer { id, address })
     }
 
     /// Sends `request` to a controller and answers what it answers.

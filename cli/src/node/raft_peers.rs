@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
+use agent::Contacts;
 use api::NodeId;
 use bytes::Bytes;
 use controller::{
@@ -16,19 +17,24 @@ use transport::{Body, Client, Peer};
 /// Longest answer that is read, in bytes: answers say "yes", "no" and how far somebody is.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// Calls other controllers by id; where they are, the routes say.
+/// Calls other controllers by id; where they are, the contacts say.
 pub(super) struct RaftPeers {
     client: Client,
     gateway: Gateway,
+    contacts: Contacts,
 }
 
 impl RaftPeers {
-    pub(super) fn new(client: Client, gateway: Gateway) -> Self {
-        Self { client, gateway }
+    pub(super) fn new(client: Client, gateway: Gateway, contacts: Contacts) -> Self {
+        Self {
+            client,
+            gateway,
+            contacts,
+        }
     }
 
     fn address(&self, node: NodeId) -> io::Result<SocketAddr> {
-        let address = self.gateway.routes().nodes.get(&node).copied();
+        let address = self.contacts.address(node, &self.gateway.routes());
         address.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::HostUnreachable,

@@ -6,14 +6,19 @@ use api::{NodeFacts, NodeId, sync::Phase};
 
 use super::Change;
 use crate::{
+    autopilot::Wish,
     outcome::Refusal,
     state::{Node, NodePhase},
 };
+
+/// Refused nodes that are remembered.
+const MAX_REFUSED: usize = 256;
 
 impl Change<'_> {
     /// Taking a node in that is there already only updates what is known of it.
     pub(super) fn admit_node(&mut self, id: NodeId, facts: NodeFacts, controller: bool) {
         self.state.removed.remove(&id);
+        self.state.refused.remove(&id);
         if let Some(node) = self.state.nodes.get_mut(&id) {
             if node.controller != controller {
                 Arc::make_mut(node).controller = controller;
@@ -28,12 +33,63 @@ impl Change<'_> {
             phase: NodePhase::Up,
             cordoned: false,
             controller,
+            given_name: None,
+            wish: Wish::None,
             joined: self.at,
             generation: self.revision,
             epoch: self.revision,
         };
         self.state.nodes.insert(id, Arc::new(node));
         self.routes_changed();
+    }
+
+    pub(super) fn refuse_node(&mut self, id: NodeId, name: &str) {
+        let refused = &mut self.state.refused;
+        // Each was pressed by a person; nobody presses so often, and who is forgotten only waits again.
+        if refused.len() >= MAX_REFUSED {
+            refused.pop_first();
+        }
+        if refused.insert(id) {
+            self.record(None, Some(id), format!("{name} was refused."));
+        }
+    }
+
+    pub(super) fn set_controller(&mut self, id: NodeId, controller: bool) -> Result<(), Refusal> {
+        let node = self.node(id)?;
+        if node.controller == controller {
+            return Ok(());
+        }
+        node.controller = controller;
+        let name = node.facts.name.clone();
+        if !controller {
+            self.state.keyring.keys.remove(&id);
+        }
+        let text = match controller {
+            true => format!("{name} becomes a controller."),
+            false => format!("{name} is no controller any more."),
+        };
+        self.record(None, Some(id), text);
+        self.routes_changed();
+        Ok(())
+    }
+
+    pub(super) fn wish_controller(&mut self, id: NodeId, wish: Wish) -> Result<(), Refusal> {
+        self.node(id)?.wish = wish;
+        Ok(())
+    }
+
+    pub(super) fn name_node(&mut self, id: NodeId, name: String) -> Result<(), Refusal> {
+        let taken = |(other, node): (&NodeId, &Arc<Node>)| *other != id && node.facts.name == name;
+        if self.state.nodes.iter().any(taken) {
+            return Err(Refusal::NameTaken(name));
+        }
+        let node = self.node(id)?;
+        let before = std::mem::replace(&mut node.facts.name, name.clone());
+        node.given_name = Some(name.clone());
+        if before != name {
+            self.record(None, Some(id), format!("{before} is called {name} now."));
+        }
+        Ok(())
     }
 
     pub(super) fn update_facts(&mut self, id: NodeId, facts: NodeFacts) -> Result<(), Refusal> {
@@ -47,6 +103,10 @@ impl Change<'_> {
             return;
         };
         let node = Arc::make_mut(node);
+        let mut facts = facts;
+        if let Some(name) = &node.given_name {
+            facts.name.clone_from(name);
+        }
         let placing = |f: &NodeFacts| (f.memory, f.cpu, f.platforms.clone(), f.engine, f.name.clone());
         if placing(&node.facts) != placing(&facts) {
             node.epoch = self.revision;
@@ -120,6 +180,7 @@ impl Change<'_> {
         let name = self.node(id)?.facts.name.clone();
         self.state.nodes.remove(&id);
         self.state.removed.insert(id);
+        self.state.keyring.keys.remove(&id);
         if self.state.leader == Some(id) {
             self.state.leader = None;
         }

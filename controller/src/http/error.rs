@@ -46,6 +46,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, words)
     }
 
+    /// Not as things are.
+    pub(crate) fn conflict(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, words)
+    }
+
     /// Known, but not allowed.
     pub(crate) fn forbidden(words: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, words)
@@ -74,6 +79,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoSuchImage(_)
             | Refusal::NoSuchSecret(_) => StatusCode::NOT_FOUND,
             Refusal::AlreadyExists(_)
+            | Refusal::NameTaken(_)
             | Refusal::AlreadyFounded
             | Refusal::SecretExists(_)
             | Refusal::AnotherKey

@@ -1,7 +1,7 @@
 //! The management API over HTTP: one file per audience.
 //!
-//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for, live as [`events`]; [`store`] is
-//! open to everybody. [`mod@guard`] lets in who may,
+//! [`openfaas`] is what OpenFaaS clients use, [`v1`] is what OpenFaaS has no place for, live as [`events`], and
+//! [`nodes`] what changes who takes part; [`store`] is open to everybody. [`mod@guard`] lets in who may,
 //! [`error`] alone chooses status codes of errors. The table of routes and permissions is here.
 //!
 //! Not here: invocations (the gateway), the portal's pages (`web`).
@@ -9,6 +9,7 @@
 mod error;
 mod events;
 mod guard;
+mod nodes;
 mod openfaas;
 mod store;
 mod v1;
@@ -33,7 +34,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Every route of the management API, with what somebody must be allowed to use it. `portal` answers below `/ui/`.
 pub(crate) fn router(controller: Controller, portal: Router) -> Router {
-    use Permission::{ChangeFunctions, ViewFunctions, ViewInfo, ViewNodes};
+    use Permission::{ChangeFunctions, ChangeNodes, ViewFunctions, ViewInfo, ViewNodes};
 
     let needs = |permission: Permission, route: MethodRouter<Controller>| {
         let gate = Gate {
@@ -54,6 +55,9 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .merge(needs(ChangeFunctions, put(openfaas::secrets::update)))
         .merge(needs(ChangeFunctions, delete(openfaas::secrets::remove)))
         .layer(DefaultBodyLimit::max(openfaas::secrets::MAX_BODY_BYTES));
+
+    let controllers =
+        needs(ViewNodes, get(nodes::controllers)).merge(needs(ChangeNodes, put(nodes::want_controllers)));
 
     let images = needs(ViewFunctions, get(images::http::list))
         .merge(needs(ChangeFunctions, post(images::http::push)))
@@ -77,6 +81,38 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .route("/system/logs", needs(ViewFunctions, get(openfaas::logs::logs)))
         .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
         .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
+        .route("/api/v1/nodes/{name}", needs(ChangeNodes, delete(nodes::remove)))
+        .route(
+            "/api/v1/nodes/{name}/name",
+            needs(ChangeNodes, put(nodes::rename)),
+        )
+        .route(
+            "/api/v1/nodes/{name}/cordon",
+            needs(ChangeNodes, post(nodes::cordon)),
+        )
+        .route(
+            "/api/v1/nodes/{name}/uncordon",
+            needs(ChangeNodes, post(nodes::uncordon)),
+        )
+        .route(
+            "/api/v1/nodes/{name}/controller",
+            needs(ChangeNodes, put(nodes::wish_controller)),
+        )
+        .route("/api/v1/waiting", needs(ViewNodes, get(nodes::waiting)))
+        .route(
+            "/api/v1/waiting/admit",
+            needs(ChangeNodes, post(nodes::admit_all)),
+        )
+        .route(
+            "/api/v1/waiting/{id}/admit",
+            needs(ChangeNodes, post(nodes::admit)),
+        )
+        .route(
+            "/api/v1/waiting/{id}/refuse",
+            needs(ChangeNodes, post(nodes::refuse)),
+        )
+        .route("/api/v1/controllers", controllers)
+        .route("/api/v1/first-visit", post(nodes::first_visit))
         .route("/api/v1/functions", needs(ViewFunctions, get(v1::functions)))
         .route(
             "/api/v1/functions/{namespace}/{name}",

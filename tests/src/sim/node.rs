@@ -83,6 +83,7 @@ impl Node {
             page_bytes: 4096,
             engine: EngineKind::Fake,
             version: "0.1.0".to_owned(),
+            serial: None,
         };
         Self {
             id,

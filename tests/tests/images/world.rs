@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tests::demo::{Answer, Client, program, wait_for};
-use transport::{Authority, Identity};
+use transport::NodeKey;
 
 const PASSWORD: &str = "correct horse";
 
@@ -27,6 +27,7 @@ pub(crate) struct Engine {
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) http: SocketAddr,
+    node_port: SocketAddr,
     pub(crate) engine: Engine,
     child: Option<Child>,
     folder: PathBuf,
@@ -108,7 +109,7 @@ impl Engine {
 }
 
 impl World {
-    /// So many nodes; the first runs the controller.
+    /// So many nodes; the first alone runs a controller.
     pub(crate) fn start(nodes: usize) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("bramble-images-")
@@ -117,47 +118,50 @@ impl World {
         let engines: Vec<_> = (0..nodes)
             .map(|number| Engine::start(folder.path().join(format!("d{number}")), number))
             .collect();
-        let authority = Authority::create().unwrap();
         let minted: Vec<_> = (0..nodes)
             .map(|number| {
-                let identity = Identity::issued_by(&authority).unwrap();
+                let key = NodeKey::generate().unwrap();
                 let state = folder.path().join(format!("n{number}"));
-                fs::create_dir_all(state.join("identity")).unwrap();
-                identity.save(&state.join("identity")).unwrap();
-                (identity.id(), state, free_address(), free_address())
+                key.save(&state.join("identity")).unwrap();
+                (key.id(), state, free_address(), free_address())
             })
             .collect();
-        let controller = json!({"id": minted[0].0, "address": minted[0].3});
-        let nodes = engines
-            .into_iter()
-            .zip(minted)
-            .enumerate()
-            .map(|(number, (engine, minted))| {
-                let (id, state, http, node_port) = minted;
-                let name = format!("pi-4b-{}", id.tail());
-                let toml = format!(
-                    "name = \"{name}\"\nhttp = \"{http}\"\nnode_port = \"{node_port}\"\nengine = \"docker\"\n\
-                 docker = \"{}\"\ncontroller = {}\ncontrollers = [{{ id = {}, address = {} }}]\n",
-                    engine.place,
-                    number == 0,
-                    controller["id"],
-                    controller["address"],
-                );
-                fs::write(state.join("node.toml"), toml).unwrap();
-                engine.wait();
-                Node {
-                    name,
-                    http,
-                    engine,
-                    child: None,
-                    folder: state,
-                }
-            });
+        let peers: Vec<_> = minted
+            .iter()
+            .map(|(.., node_port)| node_port.to_string())
+            .collect();
+        let nodes = engines.into_iter().zip(minted).map(|(engine, minted)| {
+            let (id, state, http, node_port) = minted;
+            let name = format!("pi-4b-{}", id.tail());
+            let card = format!(
+                "node_name = \"{name}\"\njoin_key = \"five random words are good\"\npeers = {}\nengine = \"docker\"\n\
+                 docker = \"{}\"\n",
+                json!(peers),
+                engine.place,
+            );
+            fs::write(state.join("bramble.toml"), card).unwrap();
+            engine.wait();
+            Node {
+                name,
+                http,
+                node_port,
+                engine,
+                child: None,
+                folder: state,
+            }
+        });
         let mut world = Self {
             nodes: nodes.collect(),
             folder,
         };
-        for node in &mut world.nodes {
+        // The first founds, since it is alone.
+        world.nodes[0].start();
+        world.wait("the first node to lead", |world| {
+            let one = json!({"count": 1}).to_string();
+            let answer = world.client(0).try_send("PUT", "/api/v1/controllers", one)?;
+            (answer.status == 204).then_some(())
+        });
+        for node in world.nodes.iter_mut().skip(1) {
             node.start();
         }
         let all = world.nodes.len();
@@ -303,8 +307,12 @@ impl Node {
             .unwrap();
         let child = Command::new(program())
             .arg("node")
-            .arg("--state")
+            .args(["--no-multicast", "--brisk", "--state"])
             .arg(&self.folder)
+            .arg("--settings")
+            .arg(self.folder.join("bramble.toml"))
+            .args(["--http", &self.http.to_string()])
+            .args(["--node-port", &self.node_port.to_string()])
             .env("BRAMBLE_ADMIN_PASSWORD", PASSWORD)
             .env("BRAMBLE_BUILTIN_DIR", super::archive::builtin_dir())
             .stdin(Stdio::null())

@@ -251,6 +251,7 @@ mod tests {
                 page_bytes: 4096,
                 engine: EngineKind::Docker,
                 version: "0.1.0".to_owned(),
+                serial: None,
             },
             serial: Some("10000000abcdef01".to_owned()),
             formerly: Some(BrambleId::from_number(9)),

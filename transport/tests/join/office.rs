@@ -61,6 +61,7 @@ pub(crate) fn introduction(node: NodeId) -> Introduction {
             page_bytes: 4096,
             engine: EngineKind::Process,
             version: "0.1.0".to_owned(),
+            serial: None,
         },
         serial: None,
         formerly: None,

@@ -1,0 +1,328 @@
+//! A node that is part of no bramble: looks for one, founds one, or waits to be admitted.
+//!
+//! The deciding is `cluster::bootstrap`; here it is told what happens, and what it decides is carried out.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use agent::{AgentConfig, discovery::Event};
+use anyhow::{Context, Result};
+use api::{
+    NodeId,
+    join::{Announcement, Sighting},
+};
+use cluster::{
+    Moment,
+    bootstrap::{self, Bootstrap, Decision, Pace, Step},
+};
+use futures_util::future::BoxFuture;
+use tokio::{net::TcpListener, sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use transport::{
+    Authority, Identity, NodeKey,
+    join::{
+        Admission, Admitted, Answer, Attempt, Decision as Decided, HostSelf, Introduction, JoinHost,
+        JoinRequest, JoinSecret, Knock, knock, serve_candidate,
+    },
+};
+
+use super::{
+    home::{Contact, Home, Membership},
+    look::{Looking, Ways},
+};
+
+/// Time between looks at the link, and between questions to the addresses of the list.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a node needs to become part of a bramble.
+pub(super) struct Candidate<'a> {
+    pub(super) home: &'a Home,
+    pub(super) key: Arc<NodeKey>,
+    pub(super) secret: Option<Arc<JoinSecret>>,
+    pub(super) ways: &'a Ways,
+    pub(super) config: &'a AgentConfig,
+    /// Name of the bramble, should this node found it.
+    pub(super) bramble: &'a str,
+    /// Whether all nodes start at once on one machine.
+    pub(super) brisk: bool,
+    /// What visitors are shown meanwhile.
+    pub(super) shown: Arc<Mutex<String>>,
+}
+
+/// What becomes known meanwhile.
+enum News {
+    Knocked(Sighting, bool),
+    Answered(NodeId, bootstrap::Answer),
+    Admitted(Box<Admitted>),
+    Shows(String),
+}
+
+/// Passes on what is heard from other candidates that knock.
+struct Door {
+    me: HostSelf,
+    news: mpsc::UnboundedSender<News>,
+}
+
+impl Admission for Door {
+    fn host(&self) -> HostSelf {
+        self.me.clone()
+    }
+
+    fn decide<'a>(&'a self, request: &'a JoinRequest) -> BoxFuture<'a, Decided> {
+        // Candidates without a key found together as well; with one, only holders of the same one count.
+        if request.proved || self.me.secret.is_none() {
+            _ = self
+                .news
+                .send(News::Knocked(request.sighting.clone(), request.vote));
+        }
+        Box::pin(std::future::ready(Decided::NotYet))
+    }
+
+    fn refused(&self, attempt: &Attempt) {
+        info!(from = %attempt.from, why = attempt.why, "turned away");
+    }
+
+    fn waits_no_longer(&self, _: NodeId) {}
+}
+
+impl Candidate<'_> {
+    /// Looks until this node is part of a bramble, or `stop`. Answers the listener, for the member that it becomes.
+    pub(super) async fn run(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<Option<TcpListener>> {
+        let began = Instant::now();
+        let now = || Moment::new(began.elapsed());
+        let pace = if self.brisk { Pace::brisk() } else { Pace::usual() };
+        let tag = self.secret.as_ref().map(|secret| secret.tag());
+        let mut candidate = Bootstrap::new(self.key.id(), tag, pace);
+        let facts = self.config.facts();
+        let me = Announcement {
+            node: self.key.id(),
+            standing: candidate.standing(),
+            board: facts.board.clone(),
+            memory: facts.memory,
+            version: facts.version.clone(),
+        };
+        let introduction = Arc::new(Introduction {
+            announcement: me.clone(),
+            port: self.ways.port,
+            serial: facts.serial.clone(),
+            facts,
+            formerly: None,
+        });
+        info!(
+            join_key = self.secret.is_some(),
+            "part of no bramble yet: looks for one"
+        );
+
+        let (tell, mut news) = mpsc::unbounded_channel();
+        let door = Door {
+            me: HostSelf {
+                announcement: me.clone(),
+                authority: None,
+                secret: self.secret.clone(),
+            },
+            news: tell.clone(),
+        };
+        let host = JoinHost::of_candidate(&self.key, Arc::new(door)).context("failed to open the door")?;
+        let stop_listening = stop.child_token();
+        let listening = tokio::spawn(serve_candidate(listener, host, stop_listening.clone()));
+        let pause = if self.brisk { LOOK / 4 } else { LOOK * 3 };
+        let mut looking = Looking::start(self.ways, &self.key, pause);
+        looking.announce(&me);
+
+        loop {
+            candidate.link(self.link_is_up(), now());
+            let decision = candidate.decide(now());
+            match self.carry_out(&decision, &introduction, &tell) {
+                Carried::On => {}
+                Carried::Again => continue,
+                Carried::Founds => {
+                    stop_listening.cancel();
+                    self.found()?;
+                    break;
+                }
+            }
+            let until = decision.until.map_or(LOOK, |until| until.since(now()));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                event = looking.next() => match event {
+                    Event::Sighted(sighting) => candidate.sighted(&sighting, now()),
+                    Event::Lost(node) => candidate.lost(node),
+                },
+                Some(news) = news.recv() => match news {
+                    News::Knocked(sighting, vote) => candidate.knocked(&sighting, vote, now()),
+                    News::Answered(node, answer) => candidate.answered(node, &answer, now()),
+                    News::Shows(words) => self.show(words),
+                    News::Admitted(admitted) => {
+                        stop_listening.cancel();
+                        self.join(*admitted)?;
+                        break;
+                    }
+                },
+                () = sleep(until.min(LOOK)) => {}
+            }
+        }
+        Ok(Some(listening.await.context("the door broke down")?))
+    }
+
+    fn link_is_up(&self) -> bool {
+        self.ways
+            .multicast
+            .as_ref()
+            .is_none_or(agent::discovery::Interfaces::link_is_up)
+    }
+
+    fn show(&self, words: String) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
+    fn carry_out(
+        &self,
+        decision: &Decision,
+        introduction: &Arc<Introduction>,
+        tell: &mpsc::UnboundedSender<News>,
+    ) -> Carried {
+        match &decision.step {
+            Step::Join {
+                node,
+                addresses,
+                vote,
+            } => {
+                tokio::spawn(try_door(
+                    Arc::clone(&self.key),
+                    self.secret.clone(),
+                    Arc::clone(introduction),
+                    Knocking {
+                        node: *node,
+                        addresses: addresses.clone(),
+                        vote: *vote,
+                    },
+                    tell.clone(),
+                ));
+                Carried::Again
+            }
+            Step::Found => Carried::Founds,
+            Step::Sleep | Step::Wait { .. } => Carried::On,
+        }
+    }
+
+    /// Makes the bramble. What is written down comes first what a restart needs first.
+    fn found(&self) -> Result<()> {
+        let authority = match self.home.founding()? {
+            Some(authority) => authority,
+            None => Authority::create().context("failed to make the bramble's authority")?,
+        };
+        self.home.begin_founding(&authority)?;
+        let request = self.key.request().context("failed to use the node's key")?;
+        let (_, certificate) = authority.issue(&request).context("failed to certify this node")?;
+        let identity = Identity::new((*self.key).clone(), certificate, authority.certificate().clone())?;
+        let membership = Membership {
+            name: self.bramble.to_owned(),
+            controllers: Vec::new(),
+        };
+        self.home.join(&identity, &membership)?;
+        info!(
+            bramble = self.bramble,
+            "nobody else is there first: founds a bramble"
+        );
+        Ok(())
+    }
+
+    fn join(&self, admitted: Admitted) -> Result<()> {
+        let identity = Identity::new((*self.key).clone(), admitted.certificate, admitted.authority)?;
+        let controllers = admitted.controllers.into_iter();
+        let membership = Membership {
+            name: admitted.name,
+            controllers: controllers.map(|(id, address)| Contact { id, address }).collect(),
+        };
+        self.home.join(&identity, &membership)?;
+        info!(bramble = membership.name, "was admitted");
+        Ok(())
+    }
+}
+
+enum Carried {
+    On,
+    Again,
+    Founds,
+}
+
+struct Knocking {
+    node: NodeId,
+    addresses: Vec<SocketAddr>,
+    vote: bool,
+}
+
+/// Knocks, and tells what came of it; while a person is awaited that takes long.
+async fn try_door(
+    key: Arc<NodeKey>,
+    secret: Option<Arc<JoinSecret>>,
+    introduction: Arc<Introduction>,
+    knocking: Knocking,
+    tell: mpsc::UnboundedSender<News>,
+) {
+    let node = knocking.node;
+    let mut answer = bootstrap::Answer::Unreachable;
+    for to in &knocking.addresses {
+        let knocked = knock(Knock {
+            key: &key,
+            to: *to,
+            meant: Some(node),
+            secret: secret.clone(),
+            introduction: &introduction,
+            vote: knocking.vote,
+        })
+        .await;
+        let knocked = match knocked {
+            Ok(Answer::Waiting(line)) => {
+                let fingerprint = line.fingerprint();
+                let bramble = line.bramble();
+                info!(%fingerprint, %bramble, "waits until somebody admits this node in the portal");
+                _ = tell.send(News::Shows(format!(
+                    "This Pi waits to be admitted. Compare in the portal: {fingerprint}"
+                )));
+                _ = tell.send(News::Answered(node, bootstrap::Answer::Waiting { bramble }));
+                line.decided().await
+            }
+            knocked => knocked,
+        };
+        answer = match knocked {
+            Ok(Answer::Admitted(mut admitted)) => {
+                // Whoever admits runs a controller, and was reached here.
+                if !admitted.controllers.iter().any(|(id, _)| *id == node) {
+                    admitted.controllers.push((node, *to));
+                }
+                _ = tell.send(News::Admitted(admitted));
+                return;
+            }
+            Ok(Answer::NotYet(_)) => bootstrap::Answer::NotYet,
+            Ok(Answer::Elsewhere(controllers)) => bootstrap::Answer::Elsewhere(controllers),
+            Ok(Answer::Refused(refusal)) => {
+                info!(%refusal, "was not let in");
+                _ = tell.send(News::Shows(format!("This Pi was not let in: {refusal}.")));
+                bootstrap::Answer::Refused
+            }
+            // Said once more after a decision that was none.
+            Ok(Answer::Waiting(_)) => bootstrap::Answer::Unreachable,
+            Err(error) if error.is_distrust() => {
+                warn!(%error, address = %to, "does not trust who answers");
+                bootstrap::Answer::Distrusted
+            }
+            Err(error) => {
+                debug!(%error, address = %to, "could not knock");
+                bootstrap::Answer::Unreachable
+            }
+        };
+        if answer != bootstrap::Answer::Unreachable {
+            break;
+        }
+    }
+    _ = tell.send(News::Answered(node, answer));
+}

@@ -1,0 +1,224 @@
+//! What a node keeps on its card, beside what its parts keep: who it is, and which bramble it is part of.
+//!
+//! ```text
+//! DIR/identity/key.pem                            who it is, from its first start
+//! DIR/identity/certificate.pem, authority.pem     once it is part of a bramble
+//! DIR/member.toml                                 that bramble's name and controllers
+//! DIR/founding.pem                                while it founds: the authority, until the bramble keeps it itself
+//! DIR/raft/                                       while it runs a controller
+//! ```
+//!
+//! Written at a few moments in a node's life, so that a power cut between any two of them does no harm: a founder
+//! that was interrupted founds the same bramble again.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use api::NodeId;
+use serde::{Deserialize, Serialize};
+use transport::{Authority, Identity, NodeKey};
+
+/// The node's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Home(PathBuf);
+
+/// Which bramble a node is part of, for the first contact after a start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Membership {
+    /// The bramble's name.
+    pub(super) name: String,
+    /// The nodes that ran a controller when this one joined.
+    #[serde(default)]
+    pub(super) controllers: Vec<Contact>,
+}
+
+/// A node, and where it was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contact {
+    pub(super) id: NodeId,
+    pub(super) address: SocketAddr,
+}
+
+impl Home {
+    /// The folder `path`, made if it is not there.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let doing = || format!("failed to use {} as this node's folder", path.display());
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(doing)?;
+        Ok(Self(path.canonicalize().with_context(doing)?))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn identity_dir(&self) -> PathBuf {
+        self.0.join("identity")
+    }
+
+    pub(super) fn raft_dir(&self) -> PathBuf {
+        self.0.join("raft")
+    }
+
+    fn membership_file(&self) -> PathBuf {
+        self.0.join("member.toml")
+    }
+
+    fn founding_file(&self) -> PathBuf {
+        self.0.join("founding.pem")
+    }
+
+    /// The node's key; a new one at its first start.
+    pub(super) fn key(&self) -> Result<NodeKey> {
+        let directory = self.identity_dir();
+        if directory.join("key.pem").exists() {
+            return NodeKey::load(&directory).context("failed to read the node's key");
+        }
+        let key = NodeKey::generate().context("failed to make the node's key")?;
+        key.save(&directory).context("failed to keep the node's key")?;
+        Ok(key)
+    }
+
+    /// Whose part this node is, if it is part of a bramble.
+    pub(super) fn membership(&self) -> Result<Option<(Identity, Membership)>> {
+        let directory = self.identity_dir();
+        if !directory.join("certificate.pem").exists() || !directory.join("authority.pem").exists() {
+            return Ok(None);
+        }
+        let Ok(text) = fs::read_to_string(self.membership_file()) else {
+            return Ok(None);
+        };
+        let identity = Identity::load(&directory).context("failed to read the node's identity")?;
+        let membership = toml::from_str(&text).context("member.toml is damaged")?;
+        Ok(Some((identity, membership)))
+    }
+
+    /// Keeps that this node is part of a bramble.
+    pub(super) fn join(&self, identity: &Identity, membership: &Membership) -> Result<()> {
+        let text = toml::to_string(membership).context("failed to write the membership as TOML")?;
+        write(&self.membership_file(), &text)?;
+        identity
+            .save(&self.identity_dir())
+            .context("failed to keep the node's certificate")
+    }
+
+    /// Keeps the authority of the bramble that this node begins to found.
+    pub(super) fn begin_founding(&self, authority: &Authority) -> Result<()> {
+        let text = format!("{}{}", authority.certificate_pem(), authority.key_pem());
+        write(&self.founding_file(), &text)
+    }
+
+    /// The authority of the bramble that this node founds, as long as the bramble does not keep it itself.
+    pub(super) fn founding(&self) -> Result<Option<Authority>> {
+        let text = match fs::read_to_string(self.founding_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.context("failed to read founding.pem")?,
+        };
+        let key = text
+            .find("-----BEGIN PRIVATE KEY")
+            .context("founding.pem is damaged; remove it, and this node looks for a bramble again")?;
+        let (certificate, key) = text.split_at(key);
+        let authority = Authority::from_pem(certificate, key).context("founding.pem is damaged")?;
+        Ok(Some(authority))
+    }
+
+    /// The bramble keeps its authority itself now.
+    pub(super) fn end_founding(&self) -> Result<()> {
+        match fs::remove_file(self.founding_file()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context("failed to remove founding.pem")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this node has run a controller.
+    pub(super) fn has_controller(&self) -> bool {
+        self.raft_dir().exists()
+    }
+
+    /// Forgets what the controller kept.
+    pub(super) fn forget_controller(&self) -> Result<()> {
+        match fs::remove_dir_all(self.raft_dir()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context("failed to remove what the controller kept")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let unfinished = path.with_extension("new");
+    let doing = || format!("failed to write {}", path.display());
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .with_context(doing)?;
+    io::Write::write_all(&mut file, text.as_bytes()).with_context(doing)?;
+    file.sync_all().with_context(doing)?;
+    fs::rename(&unfinished, path).with_context(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("state")).unwrap();
+        (folder, home)
+    }
+
+    #[test]
+    fn a_node_keeps_its_key_and_is_part_of_nothing_at_first() {
+        let (_folder, home) = home();
+        let id = home.key().unwrap().id();
+        assert_eq!(home.key().unwrap().id(), id);
+        assert!(home.membership().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_founder_that_was_interrupted_finds_its_authority_again() {
+        let (_folder, home) = home();
+        assert!(home.founding().unwrap().is_none());
+        let authority = Authority::create().unwrap();
+        home.begin_founding(&authority).unwrap();
+        let again = home.founding().unwrap().unwrap();
+        assert_eq!(again.certificate(), authority.certificate());
+        home.end_founding().unwrap();
+        home.end_founding().unwrap();
+        assert!(home.founding().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_member_stays_one_after_a_restart() {
+        let (_folder, home) = home();
+        let authority = Authority::create().unwrap();
+        let key = home.key().unwrap();
+        let (_, certificate) = authority.issue(&key.request().unwrap()).unwrap();
+        let identity = Identity::new(key, certificate, authority.certificate().clone()).unwrap();
+        let membership = Membership {
+            name: "garden".to_owned(),
+            controllers: vec![Contact {
+                id: NodeId::from_number(1),
+                address: "192.168.1.20:7443".parse().unwrap(),
+            }],
+        };
+        home.join(&identity, &membership).unwrap();
+        let (kept, again) = home.membership().unwrap().unwrap();
+        assert_eq!((kept.id(), again), (identity.id(), membership));
+    }
+}

@@ -1,0 +1,280 @@
+//! Who is let in: the leader's answer to nodes that knock, and the list of those who wait for a person.
+//!
+//! A node that proved the join key is admitted on the spot; any other waits. Those who wait are in the leader's memory
+//! alone: they knock again within seconds wherever there is a new leader, and a flood of strangers never reaches a
+//! card. What a person decided, and who was let in, is in the replicated state.
+//!
+//! Not here: the conversation with a node that knocks (`transport::join`), who decides at nodes that do not lead (`cli`).
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use api::{NodeFacts, NodeId, v1};
+use cluster::{Action, State};
+use tracing::{info, warn};
+use transport::join::{Attempt, Decision, Grant, JoinRequest, Refusal};
+
+use crate::{Controller, http::ApiError};
+
+/// How long a node that was refused for now is shown after its last knock.
+const SHOWN: Duration = Duration::from_secs(60);
+
+/// Nodes on the list at most; the connections of those who wait are limited besides.
+const MAX_WAITING: usize = 256;
+
+/// Attempts that reach the activity list at most: one in this time. A flood is one line.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
+
+/// A node that wants in.
+#[derive(Clone, Debug)]
+struct Waiting {
+    facts: NodeFacts,
+    fingerprint: String,
+    from: SocketAddr,
+    since: Instant,
+    knocked: Instant,
+    removed: bool,
+}
+
+/// Those who wait, and what was noted last of those who were turned away. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joining(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: BTreeMap<NodeId, Waiting>,
+    noted: Option<Instant>,
+}
+
+impl Joining {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, request: &JoinRequest, facts: NodeFacts, removed: bool) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner
+            .waiting
+            .retain(|_, waiting| now.duration_since(waiting.knocked) < SHOWN);
+        if inner.waiting.len() >= MAX_WAITING && !inner.waiting.contains_key(&request.node) {
+            return;
+        }
+        let since = inner
+            .waiting
+            .get(&request.node)
+            .map_or(now, |waiting| waiting.since);
+        let waiting = Waiting {
+            facts,
+            fingerprint: request.fingerprint.to_string(),
+            from: request.from,
+            since,
+            knocked: now,
+            removed,
+        };
+        inner.waiting.insert(request.node, waiting);
+    }
+
+    fn facts(&self, node: NodeId) -> Option<NodeFacts> {
+        self.lock()
+            .waiting
+            .get(&node)
+            .map(|waiting| waiting.facts.clone())
+    }
+
+    /// Takes `node` off the list.
+    pub(crate) fn forget(&self, node: NodeId) {
+        self.lock().waiting.remove(&node);
+    }
+
+    /// Everyone who waits, longest first.
+    pub(crate) fn list(&self, state: &State) -> Vec<v1::WaitingNode> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.waiting.retain(|id, waiting| {
+            now.duration_since(waiting.knocked) < SHOWN && state.node(*id).is_none() && !state.is_refused(*id)
+        });
+        let mut all: Vec<_> = inner.waiting.iter().collect();
+        all.sort_by_key(|(_, waiting)| waiting.since);
+        let show = |(id, waiting): (&NodeId, &Waiting)| v1::WaitingNode {
+            id: *id,
+            name: waiting.facts.name.clone(),
+            board: waiting.facts.board.clone(),
+            memory_bytes: waiting.facts.memory.bytes(),
+            fingerprint: waiting.fingerprint.clone(),
+            address: waiting.from.ip().to_string(),
+            waiting_seconds: now.duration_since(waiting.since).as_secs(),
+            removed: waiting.removed,
+            replaces: replaced(state, &waiting.facts),
+        };
+        all.into_iter().map(show).collect()
+    }
+}
+
+/// The node that has the same board: the card was flashed anew, so there is a new key with an old serial number.
+fn replaced(state: &State, facts: &NodeFacts) -> Option<String> {
+    let serial = facts.serial.as_ref()?;
+    let mut nodes = state.nodes().values();
+    let same = nodes.find(|node| node.facts.serial.as_ref() == Some(serial))?;
+    Some(same.facts.name.clone())
+}
+
+impl Controller {
+    /// What becomes of a node that knocks at this one.
+    pub async fn decide(&self, request: &JoinRequest) -> Decision {
+        let state = self.state();
+        let leadership = self.raft.leadership().borrow().clone();
+        if !leadership.is_me {
+            let leader = leadership
+                .leader
+                .and_then(|id| Some((id, state.node(id)?.facts.address)));
+            return leader.map_or(Decision::Refused(Refusal::Busy), |leader| {
+                Decision::Elsewhere(vec![leader])
+            });
+        }
+        let facts = self.facts_of(request);
+        if state.node(request.node).is_some() {
+            return self.grant(&state, request);
+        }
+        if state.is_removed(request.node) {
+            self.joining.wait(request, facts, true);
+            return Decision::Refused(Refusal::Removed);
+        }
+        if state.is_refused(request.node) {
+            return Decision::Refused(Refusal::ByPerson);
+        }
+        if !request.proved {
+            self.joining.wait(request, facts, false);
+            return Decision::Waiting;
+        }
+        drop(state);
+        let admitted = self.raft.propose(self.command(admit(request.node, facts))).await;
+        match admitted.map(cluster::Outcome::into_result) {
+            Ok(Ok(_)) => self.grant(&self.state(), request),
+            Ok(Err(refusal)) => {
+                warn!(%refusal, node = %request.node, "a node with the join key was not admitted");
+                Decision::Refused(Refusal::Busy)
+            }
+            Err(_) => Decision::Refused(Refusal::Busy),
+        }
+    }
+
+    /// What a node says of itself, with the address at which it can be reached from here.
+    fn facts_of(&self, request: &JoinRequest) -> NodeFacts {
+        let mut facts = request.facts.clone();
+        if let Some(address) = request.sighting.addresses.first() {
+            facts.address = *address;
+        }
+        facts.serial.clone_from(&request.serial);
+        facts
+    }
+
+    fn grant(&self, state: &State, request: &JoinRequest) -> Decision {
+        self.joining.forget(request.node);
+        let certificate = match self.vault.authority(state) {
+            Ok(authority) => request.certify(&authority),
+            Err(error) => {
+                info!(%error, "cannot certify a node yet");
+                return Decision::Refused(Refusal::Busy);
+            }
+        };
+        let Ok(certificate) = certificate else {
+            return Decision::Refused(Refusal::Damaged);
+        };
+        let controllers = state.nodes().iter().filter(|(_, node)| node.controller);
+        let mut controllers: Vec<_> = controllers.map(|(id, node)| (*id, node.facts.address)).collect();
+        controllers.sort_by_key(|(id, _)| *id != self.id);
+        Decision::Admitted(Grant {
+            certificate,
+            name: state.name().to_owned(),
+            controllers,
+        })
+    }
+
+    /// A node that waited hung up.
+    pub fn waits_no_longer(&self, node: NodeId) {
+        self.joining.forget(node);
+    }
+
+    /// Somebody was turned away: worth a line for people, now and then.
+    pub fn note_attempt(&self, attempt: &Attempt) {
+        info!(from = %attempt.from, why = attempt.why, "turned away");
+        if !self.raft.leadership().borrow().is_me {
+            return;
+        }
+        let now = Instant::now();
+        {
+            let mut inner = self.joining.lock();
+            if inner
+                .noted
+                .is_some_and(|noted| now.duration_since(noted) < NOTE_EVERY)
+            {
+                return;
+            }
+            inner.noted = Some(now);
+        }
+        let text = format!(
+            "Somebody at {} was not let in: {}.",
+            attempt.from.ip(),
+            attempt.why
+        );
+        let (desk, action) = (self.desk.clone(), Action::NoteAttempt { text });
+        tokio::spawn(async move { desk.propose(action).await });
+    }
+
+    /// Lets in a node that waits.
+    pub(crate) async fn admit(&self, user: &str, node: NodeId) -> Result<(), ApiError> {
+        let Some(facts) = self.joining.facts(node) else {
+            return Err(ApiError::not_found(
+                "no such node waits: it may have been switched off, or be in already; look at the list again",
+            ));
+        };
+        let replaced = {
+            let state = self.state();
+            let name = replaced(&state, &facts);
+            name.and_then(|name| node_named(&state, &name).filter(|id| state.node(*id).is_some_and(is_down)))
+        };
+        self.change(user, admit(node, facts)).await?;
+        // Its card was flashed anew: what it was before never comes back.
+        if let Some(id) = replaced {
+            self.change(user, Action::RemoveNode { id }).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a node that waits, for good.
+    pub(crate) async fn refuse(&self, user: &str, node: NodeId) -> Result<(), ApiError> {
+        let Some(facts) = self.joining.facts(node) else {
+            return Err(ApiError::not_found("no such node waits; look at the list again"));
+        };
+        let action = Action::RefuseNode {
+            id: node,
+            name: facts.name,
+        };
+        self.change(user, action).await?;
+        self.joining.forget(node);
+        Ok(())
+    }
+}
+
+fn admit(id: NodeId, facts: NodeFacts) -> Action {
+    Action::AdmitNode {
+        id,
+        facts: Box::new(facts),
+        controller: false,
+    }
+}
+
+fn is_down(node: &cluster::state::Node) -> bool {
+    node.phase == cluster::state::NodePhase::Down
+}
+
+/// The node that is called so.
+pub(crate) fn node_named(state: &State, name: &str) -> Option<NodeId> {
+    let named = |(_, node): &(&NodeId, &Arc<cluster::state::Node>)| node.facts.name == name;
+    state.nodes().iter().find(named).map(|(id, _)| *id)
+}
