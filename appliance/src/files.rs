@@ -1,0 +1,128 @@
+//! The files that turn a Debian system into a bramble node, as they lie in `appliance/files`.
+
+/// A file of the system, the same on every Pi.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// Where it goes, from the root, without a slash in front.
+    pub path: &'static str,
+    /// What is in it.
+    pub content: &'static str,
+}
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        [$(File { path: $path, content: include_str!(concat!("../files/", $path)) }),*]
+    };
+}
+
+/// All of them. Owned by root, readable by all, executable by nobody.
+pub const FILES: &[File] = &files![
+    "etc/issue",
+    "etc/ssh/sshd_config.d/50-bramble.conf",
+    "usr/lib/sysctl.d/50-bramble.conf",
+    "usr/lib/systemd/journald.conf.d/50-bramble.conf",
+    "usr/lib/systemd/network/80-bramble.network",
+    "usr/lib/systemd/resolved.conf.d/50-bramble.conf",
+    "usr/lib/systemd/system.conf.d/50-bramble.conf",
+    "usr/lib/systemd/system/bramble-firstboot.service",
+    "usr/lib/systemd/system/bramble-grow.service",
+    "usr/lib/systemd/system/bramble-lastwords.service",
+    "usr/lib/systemd/system/bramble-status.service",
+    "usr/lib/systemd/system/bramble.service",
+    "usr/lib/systemd/system/docker.service.d/50-bramble.conf",
+    "usr/lib/systemd/system/ssh.service.d/50-bramble.conf",
+    "usr/lib/systemd/system/wpa_supplicant@wlan0.service.d/50-bramble.conf",
+    "usr/lib/systemd/zram-generator.conf",
+];
+
+/// Units that start by themselves, as (target that wants them, unit, file of the unit).
+pub const ENABLED: &[(&str, &str, &str)] = &[
+    (
+        "sysinit.target",
+        "bramble-firstboot.service",
+        "bramble-firstboot.service",
+    ),
+    ("multi-user.target", "bramble-grow.service", "bramble-grow.service"),
+    (
+        "multi-user.target",
+        "bramble-status.service",
+        "bramble-status.service",
+    ),
+    ("multi-user.target", "bramble.service", "bramble.service"),
+    ("multi-user.target", "docker.service", "docker.service"),
+    ("multi-user.target", "ssh.service", "ssh.service"),
+    (
+        "multi-user.target",
+        "systemd-networkd.service",
+        "systemd-networkd.service",
+    ),
+    (
+        "multi-user.target",
+        "wpa_supplicant@wlan0.service",
+        "wpa_supplicant@.service",
+    ),
+    (
+        "sysinit.target",
+        "systemd-resolved.service",
+        "systemd-resolved.service",
+    ),
+    (
+        "sysinit.target",
+        "systemd-timesyncd.service",
+        "systemd-timesyncd.service",
+    ),
+];
+
+/// Units that a Debian system starts and the appliance does without.
+pub const MASKED: &[&str] = &[
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "systemd-networkd-wait-online.service",
+    "wpa_supplicant.service",
+];
+
+/// Links from the read-only root to what [`crate::apply`] makes at each start.
+pub const LINKS: &[(&str, &str)] = &[
+    ("etc/hosts", "/run/bramble/hosts"),
+    ("etc/localtime", "/run/bramble/localtime"),
+    ("etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    fn below(dir: &Path, root: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => below(&path, root, found),
+                false => _ = found.insert(path.strip_prefix(root).unwrap().display().to_string()),
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_in_the_list_and_the_other_way_round() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("files");
+        let mut found = BTreeSet::new();
+        below(&root, &root, &mut found);
+        let listed: BTreeSet<String> = FILES.iter().map(|file| file.path.to_owned()).collect();
+        assert_eq!(listed, found);
+    }
+
+    #[test]
+    fn our_own_units_give_up_what_they_do_not_need() {
+        let units = FILES.iter().filter(|file| file.path.contains("/bramble") && file.path.ends_with(".service"));
+        for unit in units {
+            for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "SystemCallFilter="] {
+                assert!(unit.content.contains(line), "{} lacks {line}", unit.path);
+            }
+        }
+    }
+}
