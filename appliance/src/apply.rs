@@ -60,23 +60,42 @@ pub fn apply(found: &Found) -> Applied {
                 .to_owned(),
         );
     }
-    let portal = node.portal.or(node.bramble).unwrap_or_else(|| "bramble".to_owned());
+    let portal = node
+        .portal
+        .or(node.bramble)
+        .unwrap_or_else(|| "bramble".to_owned());
     let hostname = node.node_name.unwrap_or_else(|| host_name(&found.serial));
 
     let mut files = BTreeMap::new();
     let mut put = |path: &str, mode: u32, content: String| _ = files.insert(path.to_owned(), (mode, content));
     put("run/bramble/bramble.toml", 0o600, for_node);
-    put("run/bramble/hosts", 0o644, hosts(&hostname, &portal, card.access_point.is_some()));
+    put(
+        "run/bramble/hosts",
+        0o644,
+        hosts(&hostname, &portal, card.access_point.is_some()),
+    );
     put("run/bramble/hostname", 0o644, format!("{hostname}\n"));
-    put("run/bramble/daemon.json", 0o644, docker(card.container_addresses.unwrap_or(CONTAINERS)));
+    put(
+        "run/bramble/daemon.json",
+        0o644,
+        docker(card.container_addresses.unwrap_or(CONTAINERS)),
+    );
     if !card.ssh_keys.is_empty() {
-        put("run/bramble/authorized_keys", 0o600, card.ssh_keys.join("\n") + "\n");
+        put(
+            "run/bramble/authorized_keys",
+            0o600,
+            card.ssh_keys.join("\n") + "\n",
+        );
     }
     if card.access_point.is_some() || !card.wifi.is_empty() {
         put("run/bramble/wpa_supplicant.conf", 0o600, wpa_supplicant(&card));
     }
     if card.access_point.is_some() {
-        put("run/systemd/network/10-access-point.network", 0o644, access_point());
+        put(
+            "run/systemd/network/10-access-point.network",
+            0o644,
+            access_point(),
+        );
         put(
             "run/systemd/resolved.conf.d/60-access-point.conf",
             0o644,
@@ -84,7 +103,11 @@ pub fn apply(found: &Found) -> Applied {
         );
     }
     let zone = card.time_zone.as_deref().unwrap_or("Etc/UTC");
-    let links = [("run/bramble/localtime".to_owned(), format!("/usr/share/zoneinfo/{zone}"))].into();
+    let links = [(
+        "run/bramble/localtime".to_owned(),
+        format!("/usr/share/zoneinfo/{zone}"),
+    )]
+    .into();
     Applied {
         files,
         links,
@@ -98,29 +121,41 @@ fn settings_file(found: &Found, complaints: &mut Vec<String>) -> String {
     let misnamed = "bramble.toml.txt";
     let Some(bytes) = found.files.get(settings::FILE_NAME).or_else(|| {
         let bytes = found.files.get(misnamed)?;
-        complaints.push(format!("{misnamed}: the name should be bramble.toml; it counts all the same"));
+        complaints.push(format!(
+            "{misnamed}: the name should be bramble.toml; it counts all the same"
+        ));
         Some(bytes)
     }) else {
         return String::new();
     };
     let text = match bytes.as_slice() {
         [0xff, 0xfe, rest @ ..] => {
-            let units = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-            char::decode_utf16(units).map(|letter| letter.unwrap_or('\u{fffd}')).collect()
+            let units = rest
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            char::decode_utf16(units)
+                .map(|letter| letter.unwrap_or('\u{fffd}'))
+                .collect()
         }
         bytes => String::from_utf8_lossy(bytes).into_owned(),
     };
     if text.contains(['“', '”', '„']) {
         complaints.push(
-            "bramble.toml: there are curly quotes in it; write straight ones, with a plain text editor".to_owned(),
+            "bramble.toml: there are curly quotes in it; write straight ones, with a plain text editor"
+                .to_owned(),
         );
     }
-    text.trim_start_matches('\u{feff}').replace(['“', '”', '„'], "\"").replace('\0', " ")
+    text.trim_start_matches('\u{feff}')
+        .replace(['“', '”', '„'], "\"")
+        .replace('\0', " ")
 }
 
 fn host_name(serial: &str) -> String {
     let end: String = serial.chars().filter(char::is_ascii_alphanumeric).collect();
-    let end = end.get(end.len().saturating_sub(4)..).unwrap_or_default().to_ascii_lowercase();
+    let end = end
+        .get(end.len().saturating_sub(4)..)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match end.is_empty() {
         true => "pi".to_owned(),
         false => format!("pi-{end}"),
@@ -198,7 +233,10 @@ mod tests {
 
     fn card(files: &[(&str, &[u8])]) -> Applied {
         apply(&Found {
-            files: files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect(),
+            files: files
+                .iter()
+                .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()))
+                .collect(),
             serial: "10000000abcd7F2A".to_owned(),
         })
     }
@@ -226,7 +264,10 @@ mod tests {
         )]);
         assert_eq!(applied.complaints, [""; 0]);
         let wifi = content(&applied, "run/bramble/wpa_supplicant.conf");
-        assert!(wifi.contains("ssid=436c617373203462\n") && wifi.contains("mode=2\n"), "{wifi}");
+        assert!(
+            wifi.contains("ssid=436c617373203462\n") && wifi.contains("mode=2\n"),
+            "{wifi}"
+        );
         assert!(content(&applied, "run/systemd/network/10-access-point.network").contains("DHCPServer=yes"));
         assert!(content(&applied, "run/bramble/hosts").contains("10.86.0.1 class-4b.local class-4b\n"));
     }
@@ -235,7 +276,11 @@ mod tests {
     fn files_as_editors_spoil_them_still_count() {
         let utf16: Vec<u8> = [0xff, 0xfe]
             .into_iter()
-            .chain("bramble = \"garden\"\r\n".encode_utf16().flat_map(u16::to_le_bytes))
+            .chain(
+                "bramble = \"garden\"\r\n"
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes),
+            )
             .collect();
         assert_eq!(card(&[("bramble.toml", &utf16)]).portal, "garden");
         let curly = card(&[("bramble.toml.txt", "bramble = “garden”\n".as_bytes())]);
@@ -255,7 +300,11 @@ mod tests {
                 bytes[at] = u8::try_from(seed >> 24).unwrap();
             }
             bytes.truncate((seed >> 4) as usize % (whole.len() + 1));
-            let applied = card(&[("bramble.toml", &bytes), ("user-data", &bytes), ("custom.toml", &bytes)]);
+            let applied = card(&[
+                ("bramble.toml", &bytes),
+                ("user-data", &bytes),
+                ("custom.toml", &bytes),
+            ]);
             assert!(applied.files.contains_key("run/bramble/daemon.json"));
         }
     }

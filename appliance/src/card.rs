@@ -64,17 +64,28 @@ pub fn split(text: &str) -> (String, String) {
 /// Reads what is good in the card's part, and says what is not.
 pub fn read(text: &str) -> (Card, Vec<Complaint>) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let line = |at: usize| text.get(..at.min(text.len())).unwrap_or(text).matches('\n').count() + 1;
+    let line = |at: usize| {
+        text.get(..at.min(text.len()))
+            .unwrap_or(text)
+            .matches('\n')
+            .count()
+            + 1
+    };
     let mut complaints: Vec<Complaint> = errors
         .iter()
         .map(|error| Complaint {
             line: line(error.span().map_or(0, |span| span.start)),
-            words: format!("this cannot be read ({}); the rest counts all the same", error.message()),
+            words: format!(
+                "this cannot be read ({}); the rest counts all the same",
+                error.message()
+            ),
         })
         .collect();
     let mut card = Card::default();
     for (header, value) in table.get_ref() {
-        let DeValue::Table(entries) = value.get_ref() else { continue };
+        let DeValue::Table(entries) = value.get_ref() else {
+            continue;
+        };
         if header.get_ref() != "card" {
             continue;
         }
@@ -112,7 +123,9 @@ fn take(card: &mut Card, key: &str, value: &DeValue<'_>) -> Result<(), String> {
         "country" => {
             let country = words(key, value)?.to_ascii_uppercase();
             if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                return Err(format!("country = \"{country}\" must be two letters, such as GB or DE"));
+                return Err(format!(
+                    "country = \"{country}\" must be two letters, such as GB or DE"
+                ));
             }
             card.country = Some(country);
         }
@@ -156,17 +169,27 @@ fn block(text: &str) -> Option<[u8; 2]> {
 pub(crate) fn time_zone(text: &str) -> Result<String, String> {
     let good = |part: &str| {
         !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'))
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'))
     };
     match text.split('/').all(good) {
         true => Ok(text.to_owned()),
-        false => Err(format!("time_zone = \"{text}\" must be written like Europe/London")),
+        false => Err(format!(
+            "time_zone = \"{text}\" must be written like Europe/London"
+        )),
     }
 }
 
 /// One line of `authorized_keys`.
 pub(crate) fn ssh_key(text: &str) -> Result<String, String> {
-    let known = ["ssh-ed25519 ", "ssh-rsa ", "ecdsa-sha2-", "sk-ssh-ed25519", "sk-ecdsa-sha2-"];
+    let known = [
+        "ssh-ed25519 ",
+        "ssh-rsa ",
+        "ecdsa-sha2-",
+        "sk-ssh-ed25519",
+        "sk-ecdsa-sha2-",
+    ];
     let one_line = !text.contains(['\n', '\r']);
     match one_line && known.iter().any(|kind| text.starts_with(kind)) {
         true => Ok(text.to_owned()),
@@ -184,7 +207,9 @@ fn words(key: &str, value: &DeValue<'_>) -> Result<String, String> {
 
 fn wifi(key: &str, value: &DeValue<'_>) -> Result<Wifi, String> {
     let DeValue::Table(entries) = value else {
-        return Err(format!("{key} must be written {key} = {{ ssid = \"…\", password = \"…\" }}"));
+        return Err(format!(
+            "{key} must be written {key} = {{ ssid = \"…\", password = \"…\" }}"
+        ));
     };
     let (mut ssid, mut password, mut hidden) = (None, None, false);
     for (name, value) in entries {
@@ -215,7 +240,11 @@ impl Wifi {
                 return Err("the password must have 8 to 63 letters without accents".to_owned());
             }
         }
-        Ok(Self { ssid, password, hidden })
+        Ok(Self {
+            ssid,
+            password,
+            hidden,
+        })
     }
 }
 

@@ -42,7 +42,11 @@ pub const ENABLED: &[(&str, &str, &str)] = &[
         "bramble-firstboot.service",
         "bramble-firstboot.service",
     ),
-    ("multi-user.target", "bramble-grow.service", "bramble-grow.service"),
+    (
+        "multi-user.target",
+        "bramble-grow.service",
+        "bramble-grow.service",
+    ),
     (
         "multi-user.target",
         "bramble-status.service",
@@ -118,9 +122,16 @@ mod tests {
 
     #[test]
     fn our_own_units_give_up_what_they_do_not_need() {
-        let units = FILES.iter().filter(|file| file.path.contains("/bramble") && file.path.ends_with(".service"));
+        let units = FILES
+            .iter()
+            .filter(|file| file.path.contains("/bramble") && file.path.ends_with(".service"));
         for unit in units {
-            for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "SystemCallFilter="] {
+            for line in [
+                "NoNewPrivileges=yes",
+                "ProtectSystem=strict",
+                "CapabilityBoundingSet=",
+                "SystemCallFilter=",
+            ] {
                 assert!(unit.content.contains(line), "{} lacks {line}", unit.path);
             }
         }

@@ -19,7 +19,9 @@ pub(crate) const NAMES: [&str; 4] = ["rpi-preseed.toml", "custom.toml", "user-da
 pub(crate) fn fill(card: &mut Card, name: &str, text: &str) -> Result<(), String> {
     let unreadable = |error: String| {
         let first = error.lines().next().unwrap_or_default().to_owned();
-        format!("{name}, left by Raspberry Pi Imager, cannot be read ({first}); write the card again, or use bramble.toml")
+        format!(
+            "{name}, left by Raspberry Pi Imager, cannot be read ({first}); write the card again, or use bramble.toml"
+        )
     };
     let found = match name {
         "user-data" => user_data(text).map_err(unreadable)?,
@@ -82,7 +84,11 @@ fn preseed(text: &str) -> Result<Card, String> {
         let password = read.wlan.password.filter(|password| !password.is_empty());
         found.wifi.push(Wifi::new(ssid, password, read.wlan.hidden)?);
     }
-    found.time_zone = read.locale.timezone.map(|zone| card::time_zone(&zone)).transpose()?;
+    found.time_zone = read
+        .locale
+        .timezone
+        .map(|zone| card::time_zone(&zone))
+        .transpose()?;
     found.ssh_keys = keys(&read.ssh.authorized_keys)?;
     Ok(found)
 }
@@ -157,10 +163,18 @@ struct AccessPoint {
 fn network_config(text: &str) -> Result<Card, String> {
     let read: NetworkConfig = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let mut found = Card::default();
-    for wifis in read.network.unwrap_or_default().wifis.into_values().chain(read.wifis.into_values()) {
+    for wifis in read
+        .network
+        .unwrap_or_default()
+        .wifis
+        .into_values()
+        .chain(read.wifis.into_values())
+    {
         found.country = found.country.take().or(wifis.regulatory_domain);
         for (ssid, point) in wifis.access_points {
-            found.wifi.push(Wifi::new(ssid.into_bytes(), point.password, point.hidden)?);
+            found
+                .wifi
+                .push(Wifi::new(ssid.into_bytes(), point.password, point.hidden)?);
         }
     }
     Ok(found)
@@ -215,7 +229,12 @@ mod tests {
             country: Some("DE".to_owned()),
             ..Card::default()
         };
-        fill(&mut card, "custom.toml", "[wlan]\nssid = \"a\"\ncountry = \"GB\"\n").unwrap();
+        fill(
+            &mut card,
+            "custom.toml",
+            "[wlan]\nssid = \"a\"\ncountry = \"GB\"\n",
+        )
+        .unwrap();
         assert_eq!(card.country.as_deref(), Some("DE"));
         assert_eq!(card.wifi.len(), 1);
     }
@@ -224,7 +243,10 @@ mod tests {
     fn a_broken_file_is_named_and_changes_nothing() {
         let mut card = Card::default();
         let error = fill(&mut card, "custom.toml", "[wlan\n").unwrap_err();
-        assert!(error.starts_with("custom.toml, left by Raspberry Pi Imager, cannot be read"), "{error}");
+        assert!(
+            error.starts_with("custom.toml, left by Raspberry Pi Imager, cannot be read"),
+            "{error}"
+        );
         assert_eq!(card, Card::default());
     }
 }

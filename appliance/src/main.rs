@@ -76,9 +76,12 @@ fn found() -> Found {
 /// The board's serial number, or its first network address where it has none.
 fn serial() -> String {
     let text = fs::read_to_string("/proc/device-tree/serial-number").or_else(|_| {
-        fs::read_to_string("/sys/class/net/eth0/address").or_else(|_| fs::read_to_string("/sys/class/net/wlan0/address"))
+        fs::read_to_string("/sys/class/net/eth0/address")
+            .or_else(|_| fs::read_to_string("/sys/class/net/wlan0/address"))
     });
-    text.unwrap_or_default().trim_matches(['\0', '\n']).replace(':', "")
+    text.unwrap_or_default()
+        .trim_matches(['\0', '\n'])
+        .replace(':', "")
 }
 
 fn apply_card() -> io::Result<()> {
@@ -113,16 +116,28 @@ fn make_parent(path: &Path) -> io::Result<()> {
 fn fill_card() -> io::Result<()> {
     let device = fs::metadata("/var")?.dev();
     // Linux's numbering, as glibc splits it.
-    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
+    let (major, minor) = (
+        (device >> 8) & 0xfff,
+        (device & 0xff) | ((device >> 12) & 0xfff00),
+    );
     let partition = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}"))?;
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
     let disk = partition.parent().map(name).unwrap_or_default();
     if !partition.join("partition").exists() {
-        return Err(io::Error::other("/var is no partition of its own; the card stays as it is"));
+        return Err(io::Error::other(
+            "/var is no partition of its own; the card stays as it is",
+        ));
     }
     let sectors = fs::read_to_string(format!("/sys/class/block/{disk}/size"))?;
     let sectors = sectors.trim().parse().map_err(io::Error::other)?;
-    let file = fs::OpenOptions::new().read(true).write(true).open(format!("/dev/{disk}"))?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(format!("/dev/{disk}"))?;
     let mut first = [0; 512];
     file.read_exact_at(&mut first, 0)?;
     if let Some(table) = grow::grown(&first, sectors) {
@@ -138,7 +153,10 @@ fn run(program: &str, arguments: &[&str]) -> io::Result<()> {
     let status = Command::new(program).args(arguments).status()?;
     match status.success() {
         true => Ok(()),
-        false => Err(io::Error::other(format!("{program} {}: {status}", arguments.join(" ")))),
+        false => Err(io::Error::other(format!(
+            "{program} {}: {status}",
+            arguments.join(" ")
+        ))),
     }
 }
 
@@ -149,7 +167,10 @@ fn watch() -> io::Result<()> {
         let status = Status {
             board: fs::read_to_string("/proc/device-tree/model")
                 .map_or_else(|_| "a Pi".to_owned(), |text| text.trim_matches('\0').to_owned()),
-            hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+            hostname: fs::read_to_string("/proc/sys/kernel/hostname")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             portal: applied.portal.clone(),
             addresses: addresses(),
             answers: answers(),

@@ -27,7 +27,9 @@ impl Status {
         let mut text = format!("Bramble on {} ({})\n\n", self.board, self.hostname);
         match self.addresses.first() {
             None => text += "No network: plug a cable in, or write Wi-Fi into bramble.toml on the card.\n",
-            Some(_) if !self.answers => text += "The node is starting. That takes a few minutes on a new card.\n",
+            Some(_) if !self.answers => {
+                text += "The node is starting. That takes a few minutes on a new card.\n"
+            }
             Some(_) => text += "The portal answers. Open one of these in a browser:\n",
         }
         if !self.addresses.is_empty() {
