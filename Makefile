@@ -6,7 +6,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build builtin test check bench dist screenshot clean
+.PHONY: help demo build builtin test check bench dist image image-test screenshot clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,12 +34,23 @@ check: ## what has to hold before a change lands: format, lints, docs, arrows be
 	scripts/check-arrows
 	scripts/check-dependencies
 	scripts/check-scripts
+	scripts/check-pi-gen
 
 bench: ## print figures: invocation path beside nginx, memory, start times, bytes per commit
 	scripts/bench
 
 dist: ## build what Pis run, for x86_64, arm64 and armv7 (ARCH=arm64 builds one), into target/dist
 	scripts/dist $(ARCH)
+
+image: dist ## build SD-card images into target/images (root; IMAGE=arm64 or armhf builds one)
+	mkdir -p target/images
+	for arch in $(or $(IMAGE),arm64 armhf); do \
+	  $(CARGO) run --locked --release -p image-builder -- build --arch $$arch --out target/images/bramble-$$arch.img.xz || exit 1; \
+	done
+
+image-test: ## boot the arm64 image in an emulated computer, twice (minutes; needs qemu-system-arm)
+	$(CARGO) build --locked -p image-builder
+	scripts/image-test target/images/bramble-arm64.img
 
 screenshot: build ## draw the portal's pictures in docs/pictures/ (needs chromium and chromium-driver)
 	$(CARGO) run --locked -p tests --example screenshot

@@ -1,6 +1,8 @@
 //! Whole images on a small system: a few files instead of Debian, so that it takes seconds. Needs root, for the files
 //! belong to it.
 
+#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
 use std::{
     fs,
     os::unix::fs::MetadataExt,
