@@ -56,6 +56,8 @@ pub(crate) struct Sync {
     /// Version of this node's images that the leader has.
     leader_knows: Option<u64>,
     leader: Option<Peer>,
+    /// The code for the first visit that was shown last.
+    shown_code: Option<String>,
     next_controller: usize,
     /// Whether the last attempts failed: said once, since logs are written to the card.
     cut_off: bool,
@@ -104,6 +106,7 @@ impl Sync {
             routes: None,
             leader_knows: None,
             leader: None,
+            shown_code: None,
             next_controller: 0,
             cut_off: false,
             pause: RETRY.0,
@@ -235,6 +238,14 @@ impl Sync {
         if let Some(routes) = orders.routes {
             self.routes = Some(routes.revision);
             self.gateway.set_routes(routes);
+        }
+        if orders.first_visit_code != self.shown_code {
+            if let Some(code) = &orders.first_visit_code {
+                info!(
+                    "nobody has signed in yet: open the portal and choose the admin password with the code {code}"
+                );
+            }
+            self.shown_code.clone_from(&orders.first_visit_code);
         }
         self.leader_knows = orders.holdings;
         // Before the orders that need them.

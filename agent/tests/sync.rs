@@ -122,6 +122,7 @@ impl Leader {
             light: Light::default(),
             holdings: None,
             holders: BTreeMap::new(),
+            first_visit_code: None,
         }));
     }
 

@@ -166,6 +166,9 @@ pub struct Orders {
     /// Version of this node's holdings that the leader knows; with another one the node sends them whole.
     #[serde(default)]
     pub holdings: Option<u64>,
+    /// With this code, which every node shows, the first visitor chooses the admin password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_visit_code: Option<String>,
     /// Which other nodes hold the images that this node needs, by [`ImageFacts::digest`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holders: BTreeMap<String, BTreeSet<NodeId>>,

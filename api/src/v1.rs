@@ -80,8 +80,8 @@ pub struct WaitingNode {
     pub fingerprint: String,
     /// Where it knocks from.
     pub address: String,
-    /// Seconds since it knocked first.
-    pub waiting_seconds: u64,
+    /// Whole minutes since it knocked first.
+    pub waiting_minutes: u64,
     /// Whether it was part of this bramble and was removed.
     pub removed: bool,
     /// Name of the node that it seems to be, with a card that was flashed anew: same board, same serial number.

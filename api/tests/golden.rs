@@ -14,9 +14,15 @@ use std::{
 
 use api::{
     Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId, Timestamp,
-    images::{Brought, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant},
+    images::{
+        Brought, Cleaned, CredentialsAnswer, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant,
+        Loaded, RegistryCredentials, UsedImages,
+    },
+    join::{Announcement, BrambleId, KeyTag, Role, Standing},
+    logs::LogsRequest,
     node::EngineKind,
     openfaas::FunctionDeployment,
+    secrets::{KeyAnswer, KeyRequest, OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
     sync::{
         DesiredReplica, FunctionCounters, FunctionRoute, Light, Orders, Phase, ReplicaReport, Routes,
         SyncAnswer, SyncRequest,
@@ -172,6 +178,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
         light: Light { leader: true },
         holdings: Some(99),
         holders: BTreeMap::from([("sha256:0c".to_owned(), BTreeSet::from([node]))]),
+        first_visit_code: None,
     };
     matches_golden("sync-answer-orders", &SyncAnswer::Orders(orders));
     matches_golden(
@@ -181,4 +188,73 @@ fn a_sync_answer_is_written_as_it_always_was() {
         },
     );
     matches_golden("sync-answer-not-admitted", &SyncAnswer::NotAdmitted);
+}
+
+#[test]
+fn what_nodes_ask_of_logs_secrets_and_images_is_written_as_it_always_was() {
+    let logs = LogsRequest {
+        function: name(),
+        instance: Some(ReplicaId(12)),
+        tail: Some(100),
+        since: Some(Timestamp::from_millis(1_795_228_830_000)),
+        follow: true,
+    };
+    matches_golden("logs-request", &logs);
+    matches_golden("secrets-request", &SecretsRequest { function: name() });
+    let secret = OpenSecret {
+        version: 7,
+        value: SecretBytes(vec![0, 1, 254, 255]),
+    };
+    let secrets = SecretsAnswer {
+        secrets: BTreeMap::from([("api-key".to_owned(), secret)]),
+    };
+    matches_golden("secrets-answer", &secrets);
+    matches_golden("key-request", &KeyRequest {});
+    let key = KeyAnswer {
+        id: "AAECAwQFBgc".to_owned(),
+        key: SecretBytes(vec![1; 4]),
+    };
+    matches_golden("key-answer", &key);
+    let loaded = Loaded {
+        images: BTreeMap::from([("team/hello:1".to_owned(), held())]),
+    };
+    matches_golden("loaded-images", &loaded);
+    let used = UsedImages {
+        ids: BTreeSet::from(["sha256:0a".to_owned()]),
+    };
+    matches_golden("used-images", &used);
+    let cleaned = Cleaned {
+        images: vec!["team/old:1".to_owned()],
+        freed_bytes: 20_000_000,
+    };
+    matches_golden("cleaned-images", &cleaned);
+    let credentials = CredentialsAnswer {
+        credentials: Some(RegistryCredentials {
+            username: "ada".to_owned(),
+            password: "p".to_owned(),
+        }),
+    };
+    matches_golden("credentials-answer", &credentials);
+}
+
+#[test]
+fn what_a_node_announces_is_written_as_it_always_was() {
+    let announcement = Announcement {
+        node: NodeId::from_number(1),
+        standing: Standing::Member {
+            bramble: BrambleId::from_number(2),
+            key: Some(KeyTag::from_bytes([3; 8])),
+            role: Role::Leader(4),
+            work: true,
+        },
+        board: "Raspberry Pi 3 Model B Plus".to_owned(),
+        memory: Memory::from_mib(924),
+        version: "0.1.0".to_owned(),
+    };
+    matches_golden("announcement", &announcement);
+    let candidate = Announcement {
+        standing: Standing::Candidate { key: None },
+        ..announcement
+    };
+    matches_golden("announcement-candidate", &candidate);
 }

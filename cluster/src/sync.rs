@@ -148,6 +148,7 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         light: light(state, from),
         holdings: None,
         holders: BTreeMap::new(),
+        first_visit_code: state.first_visit_code().map(str::to_owned),
     })
 }
 

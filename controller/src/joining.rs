@@ -107,7 +107,7 @@ impl Joining {
             memory_bytes: waiting.facts.memory.bytes(),
             fingerprint: waiting.fingerprint.clone(),
             address: waiting.from.ip().to_string(),
-            waiting_seconds: now.duration_since(waiting.since).as_secs(),
+            waiting_minutes: now.duration_since(waiting.since).as_secs() / 60,
             removed: waiting.removed,
             replaces: replaced(state, &waiting.facts),
         };
@@ -127,7 +127,7 @@ impl Controller {
     /// What becomes of a node that knocks at this one.
     pub async fn decide(&self, request: &JoinRequest) -> Decision {
         let state = self.state();
-        let leadership = self.raft.leadership().borrow().clone();
+        let leadership = *self.raft.leadership().borrow();
         if !leadership.is_me {
             let leader = leadership
                 .leader

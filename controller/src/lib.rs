@@ -167,10 +167,11 @@ impl Controller {
             raft.initialize([config.id]).await?;
         }
         let desk = Desk::new(raft.clone(), clock);
+        let joining = Joining::default();
         let vault = Vault::new(config.id, &config.vault_key);
         Ok(Self {
             id: config.id,
-            live: Live::new(desk.clone()),
+            live: Live::new(desk.clone(), joining.clone()),
             catalogue: Arc::new(config.catalogue.clone()),
             desk,
             auth: Auth::new(raft.watch()),
@@ -178,7 +179,7 @@ impl Controller {
             clock,
             bulk: config.bulk.clone(),
             vault,
-            joining: Joining::default(),
+            joining,
             doorkeeper: Doorkeeper::default(),
             config: Arc::new(config),
         })

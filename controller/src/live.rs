@@ -1,4 +1,4 @@
-//! What pages show while they are open: nodes, functions and activity, rendered once for all who look.
+//! What pages show while they are open: nodes, functions, activity and who waits to be admitted, rendered once for all who look.
 //!
 //! Level-triggered: each kind is a whole, never a difference, so whoever is late or new sees the same. Nothing is
 //! rendered while nobody looks.
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
+use crate::{desk::Desk, joining::Joining};
 
 /// Shortest time between two renderings: twice a second is as live as people can follow.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -33,6 +33,9 @@ const EVENTS_SHOWN: usize = 50;
 
 /// Pages that may look at the same time: a class with two tabs each.
 const MAX_LISTENERS: usize = 128;
+
+/// Nobody waits, as JSON.
+const NOBODY: &str = "[]";
 
 /// What is shown, as JSON; `None` until it is rendered.
 type Shown = Option<Arc<str>>;
@@ -49,6 +52,8 @@ struct Inner {
     nodes: watch::Sender<Shown>,
     functions: watch::Sender<Shown>,
     activity: watch::Sender<Shown>,
+    waiting: watch::Sender<Shown>,
+    joining: Joining,
     listeners: AtomicUsize,
     rendering: AtomicBool,
     closing: CancellationToken,
@@ -60,6 +65,8 @@ pub(crate) struct Listener {
     pub(crate) nodes: watch::Receiver<Shown>,
     pub(crate) functions: watch::Receiver<Shown>,
     pub(crate) activity: watch::Receiver<Shown>,
+    /// Nodes that wait to be admitted; not told as long as nobody does.
+    pub(crate) waiting: watch::Receiver<Shown>,
     /// Cancelled when this controller ends.
     pub(crate) closing: CancellationToken,
     inner: Arc<Inner>,
@@ -72,13 +79,15 @@ impl Drop for Listener {
 }
 
 impl Live {
-    pub(crate) fn new(desk: Desk) -> Self {
+    pub(crate) fn new(desk: Desk, joining: Joining) -> Self {
         Self {
             inner: Arc::new(Inner {
                 desk,
                 nodes: watch::Sender::new(None),
                 functions: watch::Sender::new(None),
                 activity: watch::Sender::new(None),
+                waiting: watch::Sender::new(Some(NOBODY.into())),
+                joining,
                 listeners: AtomicUsize::new(0),
                 rendering: AtomicBool::new(false),
                 closing: CancellationToken::new(),
@@ -97,6 +106,7 @@ impl Live {
             nodes: inner.nodes.subscribe(),
             functions: inner.functions.subscribe(),
             activity: inner.activity.subscribe(),
+            waiting: inner.waiting.subscribe(),
             closing: inner.closing.clone(),
             inner,
         };
@@ -104,6 +114,9 @@ impl Live {
         listener.nodes.mark_changed();
         listener.functions.mark_changed();
         listener.activity.mark_changed();
+        if listener.waiting.borrow().as_deref() != Some(NOBODY) {
+            listener.waiting.mark_changed();
+        }
         if !self.inner.rendering.swap(true, Ordering::AcqRel) {
             tokio::spawn(render_while_looked_at(Arc::clone(&self.inner)));
         }
@@ -132,6 +145,7 @@ async fn render_while_looked_at(inner: Arc<Inner>) {
             for shown in [&inner.nodes, &inner.functions, &inner.activity] {
                 shown.send_replace(None);
             }
+            inner.waiting.send_replace(Some(NOBODY.into()));
             inner.rendering.store(false, Ordering::Release);
             // Somebody may have come between the look and the store.
             let deserted = inner.listeners.load(Ordering::Acquire) == 0 || inner.closing.is_cancelled();
@@ -153,6 +167,7 @@ async fn render_while_looked_at(inner: Arc<Inner>) {
             }
             show(&inner.functions, &views::function_summaries(&seen, &memory));
         }
+        show(&inner.waiting, &inner.joining.list(&seen));
         if changed {
             let mut events = views::events(&seen);
             events.truncate(EVENTS_SHOWN);

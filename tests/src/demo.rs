@@ -73,9 +73,16 @@ pub struct DemoBuilder {
     nodes: Option<u16>,
     engine: Option<&'static str>,
     program: Option<PathBuf>,
+    controllers: Option<u8>,
 }
 
 impl DemoBuilder {
+    /// With so many controllers; one if not said.
+    pub fn controllers(mut self, controllers: u8) -> Self {
+        self.controllers = Some(controllers);
+        self
+    }
+
     /// By another `bramble` program than this build's.
     pub fn program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_owned());
@@ -127,6 +134,7 @@ impl DemoBuilder {
             .arg("--data")
             .arg(&data)
             .args(["--nodes", &self.nodes.unwrap_or(4).to_string()])
+            .args(["--controllers", &self.controllers.unwrap_or(1).to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .env_remove("BRAMBLE_ADMIN_PASSWORD");

@@ -7,10 +7,10 @@ use axum::{
     extract::{FromRequestParts, Path},
     response::{Html, IntoResponse, Response},
 };
-use controller::Auth;
+use controller::Controller;
 use http::{HeaderMap, Method, StatusCode, header, request::Parts};
 
-use crate::{assets::VERSION, policy::Nonce, session};
+use crate::{assets::VERSION, first_visit, policy::Nonce, session};
 
 /// What every page has.
 #[derive(Debug)]
@@ -34,20 +34,20 @@ impl Frame {
 
 /// Somebody who asks for a page.
 pub(crate) struct Visit {
-    auth: Auth,
+    controller: Controller,
     nonce: String,
     headers: HeaderMap,
     /// The page that was asked for, to come back to after signing in.
     to: String,
 }
 
-impl FromRequestParts<Auth> for Visit {
+impl FromRequestParts<Controller> for Visit {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, auth: &Auth) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, controller: &Controller) -> Result<Self, Infallible> {
         let nonce = parts.extensions.get::<Nonce>();
         Ok(Self {
-            auth: auth.clone(),
+            controller: controller.clone(),
             nonce: nonce.map(|nonce| nonce.0.clone()).unwrap_or_default(),
             headers: parts.headers.clone(),
             to: parts
@@ -67,7 +67,7 @@ impl Visit {
         module: &'static str,
         make: impl FnOnce(Frame) -> T,
     ) -> Response {
-        match self.auth.identify(&Method::GET, &self.headers).await {
+        match self.controller.auth().identify(&Method::GET, &self.headers).await {
             Ok(signed_in) => {
                 let frame = Frame {
                     nonce: self.nonce,
@@ -76,6 +76,9 @@ impl Visit {
                     module,
                 };
                 render(StatusCode::OK, &make(frame))
+            }
+            Err(_) if self.controller.awaits_first_visit() => {
+                first_visit::ask(StatusCode::OK, self.nonce, String::new(), None)
             }
             // A program that came without a session learns by the status that it is not signed in.
             Err(_) if controller::is_browser(&self.headers) => {

@@ -6,7 +6,7 @@ use axum::{
     extract::{Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use controller::{Auth, AuthError, SESSION_COOKIE};
+use controller::{Auth, AuthError, Controller, SESSION_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Where people arrive who asked for nothing else.
-const START: &str = "/ui/";
+pub(crate) const START: &str = "/ui/";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -63,17 +63,28 @@ fn page_within(to: &str) -> &str {
     }
 }
 
-/// Asks who somebody is, also who is signed in already.
+/// An error's words as a sentence.
+pub(crate) fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}
+
+/// Asks who somebody is, also who is signed in already. Before anybody can sign in, there is the first visit.
 pub(crate) async fn sign_in_page(
+    State(controller): State<Controller>,
     Extension(nonce): Extension<Nonce>,
     Query(wanted): Query<Wanted>,
 ) -> Response {
+    if controller.awaits_first_visit() {
+        return Redirect::to("/ui/first-visit").into_response();
+    }
     ask(StatusCode::OK, nonce.0, &wanted.to, None)
 }
 
 /// Opens a session.
 pub(crate) async fn sign_in(
-    State(auth): State<Auth>,
+    State(controller): State<Controller>,
     Extension(nonce): Extension<Nonce>,
     headers: HeaderMap,
     Form(form): Form<SignInForm>,
@@ -81,31 +92,36 @@ pub(crate) async fn sign_in(
     if is_from_elsewhere(&headers) {
         return from_elsewhere();
     }
-    match auth.sign_in(form.user, form.password).await {
+    open(controller.auth(), form.user, form.password, nonce.0, &form.to).await
+}
+
+/// Signs somebody in who gives the right password, and leads on to `to`.
+pub(crate) async fn open(auth: &Auth, user: String, password: String, nonce: String, to: &str) -> Response {
+    match auth.sign_in(user, password).await {
         Ok(token) => {
             let cookie = format!(
                 "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict",
                 token.as_str()
             );
-            with_cookie(&cookie, page_within(&form.to))
+            with_cookie(&cookie, page_within(to))
         }
         Err(AuthError::Busy) => {
             let problem = AuthError::Busy.to_string();
-            ask(StatusCode::TOO_MANY_REQUESTS, nonce.0, &form.to, Some(problem))
+            ask(StatusCode::TOO_MANY_REQUESTS, nonce, to, Some(problem))
         }
         Err(_) => {
             let problem = "User and password do not belong together. Try again.".to_owned();
-            ask(StatusCode::UNAUTHORIZED, nonce.0, &form.to, Some(problem))
+            ask(StatusCode::UNAUTHORIZED, nonce, to, Some(problem))
         }
     }
 }
 
 /// Ends the session.
-pub(crate) async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Response {
+pub(crate) async fn sign_out(State(controller): State<Controller>, headers: HeaderMap) -> Response {
     if is_from_elsewhere(&headers) {
         return from_elsewhere();
     }
-    auth.sign_out(&headers);
+    controller.auth().sign_out(&headers);
     with_cookie(
         &format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"),
         START,
@@ -113,7 +129,7 @@ pub(crate) async fn sign_out(State(auth): State<Auth>, headers: HeaderMap) -> Re
 }
 
 /// Whether a browser says that a page of another origin sent this. Programs say nothing, and nobody makes them.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(crate) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
     if let Some(site) = text(&SEC_FETCH_SITE) {
@@ -126,7 +142,7 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     }
 }
 
-fn from_elsewhere() -> Response {
+pub(crate) fn from_elsewhere() -> Response {
     let words =
         "This form was sent by a page that is not the portal's. Open the portal itself and sign in there.\n";
     (StatusCode::FORBIDDEN, words).into_response()

@@ -10,9 +10,9 @@ const RETRY_MS = 2000;
 const SILENCE_MS = 15_000;
 const BANNER_AFTER_MS = 2500;
 const HIDDEN_MS = 60_000;
-const KINDS = ["nodes", "functions", "activity"];
+const KINDS = ["nodes", "functions", "activity", "waiting"];
 
-const listeners = { nodes: [], functions: [], activity: [] };
+const listeners = { nodes: [], functions: [], activity: [], waiting: [] };
 const last = {};
 let source = null;
 let silence;

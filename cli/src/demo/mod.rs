@@ -46,6 +46,10 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=96))]
     nodes: u16,
 
+    /// How many of them run a controller: 1, 3 or 5; as many as fit if not given
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
+    controllers: Option<u8>,
+
     /// Where the bramble is reached; stands for bramble.local
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -195,7 +199,7 @@ async fn start(args: DemoArgs) -> Result<()> {
 
     let client = ApiClient::new(&portal, USER, &password)?;
     let show = async {
-        wait_until_ready(&client, &nodes).await?;
+        wait_until_ready(&client, &nodes, args.controllers).await?;
         if args.tour {
             tour::walk(&client, &layout, &nodes, &portal).await?;
             if !std::io::stdout().is_terminal() {
@@ -254,12 +258,18 @@ async fn docker_version(socket: Option<&str>) -> Result<String> {
 }
 
 /// Waits until every node that is plugged in is up.
-async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi]) -> Result<()> {
+async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi], controllers: Option<u8>) -> Result<()> {
     let began = Instant::now();
     let mut seen = 0;
+    let mut told = controllers.is_none();
     loop {
         let wanted = nodes.iter().filter(|node| !node.folder.is_unplugged()).count();
         if let Ok(list) = client.get::<Vec<api::v1::Node>>("/api/v1/nodes").await {
+            if !told {
+                told = want_controllers(client, controllers).await;
+            }
+            let running = list.iter().filter(|node| node.controller).count();
+            let enough = controllers.is_none_or(|wanted| told && running == usize::from(wanted));
             let up = list
                 .iter()
                 .filter(|node| node.phase == api::v1::NodePhase::Up)
@@ -268,7 +278,7 @@ async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi]) -> Result<()>
                 println!("{up} of {wanted} nodes are up.");
                 seen = up;
             }
-            if up >= wanted {
+            if up >= wanted && enough {
                 println!("Ready after {:.1} s.", began.elapsed().as_secs_f64());
                 return Ok(());
             }
@@ -283,6 +293,13 @@ async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi]) -> Result<()>
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Says how many controllers there should be; whether that was taken.
+async fn want_controllers(client: &ApiClient, count: Option<u8>) -> bool {
+    let body = serde_json::json!({"count": count}).to_string();
+    let answer = client.send(http::Method::PUT, "/api/v1/controllers", body).await;
+    answer.is_ok_and(|answer| answer.status.is_success())
 }
 
 /// Waits until a supervisor fails; they end in good order only when the demo does.

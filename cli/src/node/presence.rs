@@ -47,7 +47,7 @@ impl Presence {
         let controller = self.running.controller();
         let leadership = controller
             .as_ref()
-            .map(|controller| controller.leadership().borrow().clone());
+            .map(|controller| *controller.leadership().borrow());
         let role = match leadership {
             Some(leadership) if leadership.is_me => Role::Leader(leadership.term),
             Some(_) => Role::Controller,

@@ -104,7 +104,7 @@ impl Keeper {
     async fn run_controller(&self, stop: &CancellationToken) -> Result<()> {
         let controller = Controller::open(self.config.clone(), self.peers.clone()).await?;
         info!("runs a controller");
-        let router = controller.router(web::router(controller.auth().clone()));
+        let router = controller.router(web::router(controller.clone()));
         self.serves.send_replace(Some(Served {
             controller: controller.clone(),
             router,

@@ -62,7 +62,7 @@ impl Change<'_> {
         node.controller = controller;
         let name = node.facts.name.clone();
         if !controller {
-            self.state.keyring.keys.remove(&id);
+            self.forget_key_of(id);
         }
         let text = match controller {
             true => format!("{name} becomes a controller."),
@@ -76,6 +76,14 @@ impl Change<'_> {
     pub(super) fn wish_controller(&mut self, id: NodeId, wish: Wish) -> Result<(), Refusal> {
         self.node(id)?.wish = wish;
         Ok(())
+    }
+
+    /// Whoever is no controller needs the key no more; but without any holder all secrets would be lost.
+    fn forget_key_of(&mut self, id: NodeId) {
+        let keys = &mut self.state.keyring.keys;
+        if keys.len() > 1 {
+            keys.remove(&id);
+        }
     }
 
     pub(super) fn name_node(&mut self, id: NodeId, name: String) -> Result<(), Refusal> {
@@ -180,7 +188,7 @@ impl Change<'_> {
         let name = self.node(id)?.facts.name.clone();
         self.state.nodes.remove(&id);
         self.state.removed.insert(id);
-        self.state.keyring.keys.remove(&id);
+        self.forget_key_of(id);
         if self.state.leader == Some(id) {
             self.state.leader = None;
         }

@@ -388,3 +388,87 @@ fn the_brambles_key_is_given_to_several_controllers_but_never_replaced() {
     assert_eq!(world.state.keyring().keys.len(), 2);
     assert_eq!(world.apply(put(2, "b")), Outcome::Refused(Refusal::AnotherKey));
 }
+
+#[test]
+fn the_last_key_is_never_forgotten_whoever_leaves() {
+    let key = |node: u128| Action::PutKey {
+        node: pi(node),
+        id: "one".to_owned(),
+        key: Sealed("c2VhbGVk".to_owned()),
+    };
+    let mut world = bramble()
+        .node_with(1, 1024, |_| {})
+        .node_with(2, 1024, |_| {})
+        .does(key(1))
+        .does(key(2));
+    world = world.does(Action::RemoveNode { id: pi(1) });
+    assert_eq!(world.state.keyring().keys.len(), 1);
+    world = world.does(Action::RemoveNode { id: pi(2) });
+    assert_eq!(world.state.keyring().keys.len(), 1);
+    let other = Action::PutKey {
+        node: pi(3),
+        id: "two".to_owned(),
+        key: Sealed("c2VhbGVk".to_owned()),
+    };
+    assert_eq!(
+        world.apply(other),
+        Outcome::Refused(Refusal::AnotherKey),
+        "secrets are not lost to a new key"
+    );
+}
+
+#[test]
+fn a_given_name_stays_whatever_the_node_calls_itself_and_no_two_are_the_same() {
+    let mut world = bramble().node_with(1, 1024, |_| {}).node_with(2, 1024, |_| {});
+    let name_it = |node: u128, name: &str| Action::NameNode {
+        id: pi(node),
+        name: name.to_owned(),
+    };
+    assert!(world.apply(name_it(1, "window-left")).into_result().is_ok());
+    let taken = Outcome::Refused(Refusal::NameTaken("window-left".to_owned()));
+    assert_eq!(world.apply(name_it(2, "window-left")), taken);
+    let told = Action::UpdateFacts {
+        id: pi(1),
+        facts: Box::new(facts(1, 1024)),
+    };
+    world = world.does(told);
+    assert_eq!(world.state.node_name(pi(1)), "window-left");
+}
+
+#[test]
+fn a_node_that_was_refused_stays_out_until_somebody_admits_it() {
+    let refuse = Action::RefuseNode {
+        id: pi(9),
+        name: "pi-4b-0009".to_owned(),
+    };
+    let mut world = bramble().does(refuse.clone()).does(refuse);
+    assert!(world.state.is_refused(pi(9)));
+    let told = world
+        .state
+        .activity()
+        .filter(|event| event.text.contains("was refused"));
+    assert_eq!(told.count(), 1);
+    world = world.does(Action::AdmitNode {
+        id: pi(9),
+        facts: Box::new(facts(9, 1024)),
+        controller: false,
+    });
+    assert!(!world.state.is_refused(pi(9)) && world.state.node(pi(9)).is_some());
+}
+
+#[test]
+fn the_code_for_the_first_visit_is_gone_once_somebody_can_sign_in() {
+    let code = || Action::PutFirstVisitCode {
+        code: "k7q2-m9fd".to_owned(),
+    };
+    let mut world = bramble().does(code());
+    assert_eq!(world.state.first_visit_code(), Some("k7q2-m9fd"));
+    world = world.does(Action::PutUser {
+        name: "admin".to_owned(),
+        password_hash: "hash".to_owned(),
+        role: Role::Admin,
+    });
+    assert_eq!(world.state.first_visit_code(), None);
+    world = world.does(code());
+    assert_eq!(world.state.first_visit_code(), None, "and does not come back");
+}

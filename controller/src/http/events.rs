@@ -68,6 +68,7 @@ impl Looker {
             nodes,
             functions,
             activity,
+            waiting,
             closing,
             ..
         } = &mut self.listener;
@@ -77,6 +78,7 @@ impl Looker {
                 changed = nodes.changed() => (changed.ok().map(|()| "nodes")?, &mut *nodes),
                 changed = functions.changed() => (changed.ok().map(|()| "functions")?, &mut *functions),
                 changed = activity.changed() => (changed.ok().map(|()| "activity")?, &mut *activity),
+                changed = waiting.changed() => (changed.ok().map(|()| "waiting")?, &mut *waiting),
                 _ = self.ask_again.tick() => {
                     self.controller.auth.identify(&Method::GET, &self.headers).await.ok()?;
                     continue;

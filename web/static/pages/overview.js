@@ -2,6 +2,7 @@
 
 import "../shell.js";
 import { $, drawing, h, list, say, set } from "../dom.js";
+import { send } from "../api.js";
 import { on } from "../live.js";
 import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
@@ -131,5 +132,41 @@ function show() {
   }
 }
 
+/** Does something about who waits, and says what stands in the way. */
+async function decide(path) {
+  const problem = $("waiting-problem");
+  problem.hidden = true;
+  try {
+    await send("POST", path);
+  } catch (refusal) {
+    say(problem, refusal.message);
+    problem.hidden = false;
+  }
+}
+
+function knocker(node) {
+  const admit = h("button", { class: "primary", onclick: () => decide(`/api/v1/waiting/${node.id}/admit`) }, "Admit");
+  const refuse = h("button", { onclick: () => decide(`/api/v1/waiting/${node.id}/refuse`) }, "Refuse");
+  const about = h("span", { class: "faint" });
+  const element = h("li", { class: "knocker" }, h("b", null, node.name), h("code", { class: "fingerprint" }, node.fingerprint), about, admit, refuse);
+  return {
+    element,
+    update(now) {
+      const notes = [now.board.replace("Raspberry ", ""), bytes(now.memory_bytes), now.address];
+      if (now.removed) notes.push("was removed before");
+      if (now.replaces) notes.push(`seems to be ${now.replaces} with a new card`);
+      say(about, notes.join(" · "));
+    },
+  };
+}
+
+const showWaiting = list($("waiting-list"), (node) => `${node.id} ${node.fingerprint}`, knocker);
+$("admit-all").addEventListener("click", () => decide("/api/v1/waiting/admit"));
+
+on("waiting", (data) => {
+  $("waiting").hidden = data.length === 0;
+  $("waiting-all").hidden = data.length < 2;
+  showWaiting(data);
+});
 on("nodes", (data) => { nodes = data; show(); });
 on("functions", (data) => { functions = data; show(); });
