@@ -6,9 +6,9 @@ use api::NodeId;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::{ProposeError, RaftHandle};
+use super::{Leadership, ProposeError, RaftHandle};
 use crate::raft::{
-    network::{Peer, ProposeAnswer, ProposeRequest, call},
+    network::{AskError, Peer, ProposeAnswer, ProposeRequest, call},
     types::{Enveloped, Machine},
 };
 
@@ -20,6 +20,10 @@ const CONFIRM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the leader's answer may take: its own patience, and the way.
 const FORWARD_PATIENCE: Duration = Duration::from_secs(11);
+
+/// How long an answer of a leader that has been replaced may still be on its way. Who is cut off without a word never
+/// answers, and nobody should wait [`FORWARD_PATIENCE`] for that.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What one attempt came to.
 pub(super) enum Attempt<M: Machine> {
@@ -93,15 +97,26 @@ impl<M: Machine> RaftHandle<M> {
     async fn forward(&self, leader: NodeId, command: &M::Command) -> Result<Attempt<M>, ProposeError> {
         let peer = Peer::new(Arc::clone(&self.inner.peers), leader);
         let request = ProposeRequest::<M>(Enveloped(command.clone()));
-        let answer: ProposeAnswer<M> = peer
-            .ask(call::PROPOSE, &request, FORWARD_PATIENCE)
-            .await
-            .map_err(|source| ProposeError::Unreachable { leader, source })?;
+        let asked = Instant::now();
+        let answer: Result<ProposeAnswer<M>, AskError> = tokio::select! {
+            answer = peer.ask(call::PROPOSE, &request, FORWARD_PATIENCE) => answer,
+            () = self.replaced(leader) => Err(AskError::Silent { peer: leader, patience: asked.elapsed() }),
+        };
+        let answer = answer.map_err(|source| ProposeError::Unreachable { leader, source })?;
         match answer {
             ProposeAnswer::Applied { index, outcome } => Ok(Attempt::Applied { index, outcome }),
             ProposeAnswer::NotLeader { leader } => Ok(Attempt::NotTaken { leader }),
             ProposeAnswer::Unconfirmed => Err(ProposeError::Unconfirmed),
         }
+    }
+
+    /// Returns some time after another than `leader` leads.
+    async fn replaced(&self, leader: NodeId) {
+        let mut leadership = self.leadership();
+        let other = |now: &Leadership| now.leader.is_some_and(|now| now != leader);
+        // An error is a controller that is being shut down, and will not hear of a new leader.
+        _ = leadership.wait_for(other).await;
+        sleep(LAST_WORDS).await;
     }
 
     /// Waits until entry `index` is applied here.

@@ -9,6 +9,7 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// A flat directory of files. Nothing is safe from a power cut before it was synced: bytes by [`DiskFile::sync`],
@@ -32,6 +33,10 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// another thread would make time and order depend on luck.
     fn stalls(&self) -> bool {
         true
+    }
+    /// How long the next batch takes by tokio's clock, on a slow disk in a simulation; `None` on every other disk.
+    fn simulated_delay(&self) -> Option<Duration> {
+        None
     }
 }
 

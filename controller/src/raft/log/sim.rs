@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::disk::{Disk, DiskFile};
@@ -31,6 +32,17 @@ pub struct Counts {
     pub syncs: u64,
 }
 
+/// How slow a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long a batch takes; a fifth more or less.
+    pub usual: Duration,
+    /// How long it takes while the card puts itself in order.
+    pub stall: Duration,
+    /// One batch in so many stalls; 0: none.
+    pub stall_one_in: u32,
+}
+
 #[derive(Debug, Default)]
 struct State {
     files: Vec<SimFile>,
@@ -43,6 +55,7 @@ struct State {
     power_off: bool,
     skip_syncs: bool,
     fail_from_sync: Option<u64>,
+    pace: Option<(Pace, Luck)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,6 +101,7 @@ impl Renaming {
 }
 
 /// Small deterministic randomness (SplitMix64), so that a seed means the same everywhere.
+#[derive(Debug)]
 struct Luck(u64);
 
 impl Luck {
@@ -144,6 +158,7 @@ impl SimDisk {
             files: files.collect(),
             safe_names: names.clone(),
             names,
+            pace: state.pace.take(),
             ..State::default()
         };
         Self {
@@ -160,6 +175,12 @@ impl SimDisk {
     pub fn fail_after(&self, syncs: u64) {
         let mut state = self.lock();
         state.fail_from_sync = Some(state.counts.syncs + syncs);
+    }
+
+    /// Makes the disk slow, by tokio's clock; `seed` chooses which batches stall. Before a log is opened on it; later
+    /// the pace can still be changed.
+    pub fn slow(&self, pace: Pace, seed: u64) {
+        self.lock().pace = Some((pace, Luck(seed)));
     }
 
     /// What was asked of this disk so far.
@@ -324,6 +345,17 @@ impl Disk for SimDisk {
 
     fn stalls(&self) -> bool {
         false
+    }
+
+    fn simulated_delay(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        let (pace, luck) = state.pace.as_mut()?;
+        let stalls = pace.stall_one_in > 0 && luck.next().is_multiple_of(pace.stall_one_in.into());
+        let percent = 80 + u32::try_from(luck.below(41)).expect("at most 40");
+        Some(match stalls {
+            true => pace.stall,
+            false => pace.usual * percent / 100,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use openraft::{
     alias::{LogIdOf, VoteOf},
     entry::RaftEntry,
     storage::{IOFlushed, RaftLogStorage},
+    vote::RaftVote,
 };
 
 use super::{
@@ -31,7 +32,7 @@ use super::{
 struct Contents<C: RaftTypeConfig> {
     memory: Memory<C>,
     entries: BTreeMap<u64, C::Entry>,
-    /// The vote that is known to be safe.
+    /// The vote that is known to be safe; that it won, may not be yet.
     safe_vote: Option<VoteOf<C>>,
     /// The newest commit mark; that of `memory` is the newest that the disk has or gets.
     committed: Option<LogIdOf<C>>,
@@ -81,8 +82,7 @@ impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
         disk: Arc<dyn Disk>,
         tell: impl Fn(LogNews) + Send + Sync + 'static,
     ) -> Result<(Self, Opened), StoreError> {
-        let stalls = disk.stalls();
-        let (wal, recovered) = Wal::open(disk)?;
+        let (wal, recovered) = Wal::open(Arc::clone(&disk))?;
         let opened = Opened {
             fresh: recovered.fresh,
             purged: recovered.memory.purged.as_ref().map(|id| id.index),
@@ -96,7 +96,7 @@ impl<C: RaftTypeConfig<Entry: Clone>> LogStore<C> {
             safe_vote,
             committed,
         };
-        let writer = Writer::new(wal, stalls, Box::new(tell));
+        let writer = Writer::new(wal, disk, Box::new(tell));
         Ok((
             Self {
                 shared: Arc::new(Shared {
@@ -178,7 +178,16 @@ impl<C: RaftTypeConfig<Entry: Clone>> RaftLogStorage<C> for LogStore<C> {
     }
 
     async fn save_vote(&mut self, vote: &VoteOf<C>) -> Result<(), io::Error> {
-        if self.contents().safe_vote.as_ref() == Some(vote) {
+        let safe = self.contents().safe_vote.clone();
+        if safe.as_ref() == Some(vote) {
+            return Ok(());
+        }
+        if safe.is_some_and(|safe| safe.leader_id() == vote.leader_id() && vote.is_committed()) {
+            // The promise is safe already; this only adds that it won. Raft stands still while it waits for a vote, so
+            // that on a slow card every new leader would begin with a pause. Should a power cut undo it, a candidate
+            // is remembered where there was a leader; what that leader sent is behind it in the same log.
+            self.write(Done::Nobody, |_| vec![Record::Vote(vote.clone())])?;
+            self.contents().safe_vote = Some(vote.clone());
             return Ok(());
         }
         let (done, safe) = tokio::sync::oneshot::channel();

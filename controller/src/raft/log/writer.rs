@@ -3,18 +3,24 @@
 //! Group commit: what arrives while a sync is running goes into the next batch together, with one sync.
 
 use std::{
-    fmt, io,
+    fmt, io, iter,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
 
 use openraft::{RaftTypeConfig, storage::IOFlushed};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
+    time::sleep,
+};
 
-use super::{error::StoreError, record::Record, wal::Wal};
+use super::{disk::Disk, error::StoreError, record::Record, wal::Wal};
 
 /// Bytes of log after which a snapshot is worth writing, however few commands they are: bounds the store, and what
 /// a restart reads.
@@ -87,6 +93,48 @@ impl<C: RaftTypeConfig> Pen<C> {
     }
 }
 
+/// What was waiting when the sync before had ended: one batch.
+struct Round<C: RaftTypeConfig> {
+    records: Vec<Record<C>>,
+    waiting: Vec<Done<C>>,
+    close: Option<oneshot::Sender<()>>,
+}
+
+impl<C: RaftTypeConfig> Round<C> {
+    fn gather(jobs: impl Iterator<Item = Job<C>>) -> Self {
+        let mut round = Self {
+            records: Vec::new(),
+            waiting: Vec::new(),
+            close: None,
+        };
+        for job in jobs {
+            match job {
+                Job::Write(records, done) => {
+                    round.records.extend(records);
+                    round.waiting.push(done);
+                }
+                Job::Close(closed) => {
+                    round.close = Some(closed);
+                    break;
+                }
+            }
+        }
+        round
+    }
+
+    /// Writes it, tells who waits, and answers who waits for the log to be closed.
+    fn write(self, pen: &mut Pen<C>) -> Option<oneshot::Sender<()>> {
+        let result = match self.records.is_empty() {
+            true => Ok(()),
+            false => pen.write(self.records),
+        };
+        for done in self.waiting {
+            done.call(result.clone().map_err(io::Error::other));
+        }
+        self.close
+    }
+}
+
 /// Takes records in order and makes them safe in that order.
 pub(crate) struct Writer<C: RaftTypeConfig> {
     way: Way<C>,
@@ -97,6 +145,8 @@ enum Way<C: RaftTypeConfig> {
     Thread(Sender<Job<C>>),
     /// At once, in the caller: for disks that never stall. `None` once closed.
     Here(Mutex<Option<Pen<C>>>),
+    /// To a task that has the pen and lets every batch take its time by tokio's clock: for simulated slow disks.
+    Task(UnboundedSender<Job<C>>),
 }
 
 impl<C: RaftTypeConfig> fmt::Debug for Writer<C> {
@@ -106,13 +156,18 @@ impl<C: RaftTypeConfig> fmt::Debug for Writer<C> {
 }
 
 impl<C: RaftTypeConfig> Writer<C> {
-    pub(crate) fn new(wal: Wal<C>, stalls: bool, tell: Box<dyn Fn(LogNews) + Send + Sync>) -> Self {
+    pub(crate) fn new(wal: Wal<C>, disk: Arc<dyn Disk>, tell: Box<dyn Fn(LogNews) + Send + Sync>) -> Self {
         let pen = Pen {
             wal,
             tell,
             told_of_growth: false,
         };
-        if !stalls {
+        if disk.simulated_delay().is_some() {
+            let (jobs, queue) = mpsc::unbounded_channel();
+            tokio::spawn(simulate(pen, queue, disk));
+            return Self { way: Way::Task(jobs) };
+        }
+        if !disk.stalls() {
             return Self {
                 way: Way::Here(Mutex::new(Some(pen))),
             };
@@ -133,6 +188,7 @@ impl<C: RaftTypeConfig> Writer<C> {
         let stopped = || StoreError::Stopped.into_io();
         match &self.way {
             Way::Thread(jobs) => jobs.send(Job::Write(records, done)).map_err(|_| stopped()),
+            Way::Task(jobs) => jobs.send(Job::Write(records, done)).map_err(|_| stopped()),
             Way::Here(pen) => {
                 let mut pen = pen.lock().unwrap_or_else(PoisonError::into_inner);
                 let result = pen.as_mut().ok_or_else(stopped)?.write(records);
@@ -144,48 +200,50 @@ impl<C: RaftTypeConfig> Writer<C> {
 
     /// Waits for what was put before, then closes the log.
     pub(crate) async fn close(&self) {
-        match &self.way {
-            Way::Thread(jobs) => {
-                let (closed, wait) = oneshot::channel();
-                if jobs.send(Job::Close(closed)).is_ok() {
-                    // Where the thread has ended already, the log is closed too.
-                    _ = wait.await;
-                }
+        let (closed, wait) = oneshot::channel();
+        let asked = match &self.way {
+            Way::Thread(jobs) => jobs.send(Job::Close(closed)).is_ok(),
+            Way::Task(jobs) => jobs.send(Job::Close(closed)).is_ok(),
+            Way::Here(pen) => {
+                *pen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                false
             }
-            Way::Here(pen) => *pen.lock().unwrap_or_else(PoisonError::into_inner) = None,
+        };
+        if asked {
+            // Where the thread has ended already, the log is closed too.
+            _ = wait.await;
         }
     }
 }
 
 /// The thread's life: until it is told to close, or nobody is left who could tell it anything.
 fn run<C: RaftTypeConfig>(mut pen: Pen<C>, queue: &Receiver<Job<C>>) {
-    let mut close = None;
-    while close.is_none() {
-        let Ok(first) = queue.recv() else { return };
-        let (mut records, mut waiting) = (Vec::new(), Vec::new());
-        for job in std::iter::once(first).chain(queue.try_iter()) {
-            match job {
-                Job::Write(more, done) => {
-                    records.extend(more);
-                    waiting.push(done);
-                }
-                Job::Close(closed) => {
-                    close = Some(closed);
-                    break;
-                }
-            }
-        }
-        let result = if records.is_empty() {
-            Ok(())
-        } else {
-            pen.write(records)
-        };
-        for done in waiting {
-            done.call(result.clone().map_err(io::Error::other));
+    while let Ok(first) = queue.recv() {
+        let round = Round::gather(iter::once(first).chain(queue.try_iter()));
+        if let Some(closed) = round.write(&mut pen) {
+            drop(pen);
+            _ = closed.send(());
+            return;
         }
     }
-    drop(pen);
-    if let Some(closed) = close {
-        _ = closed.send(());
+}
+
+/// The same in a simulation, where a batch is begun as on a real disk and is safe when its time has passed.
+async fn simulate<C: RaftTypeConfig>(
+    mut pen: Pen<C>,
+    mut queue: UnboundedReceiver<Job<C>>,
+    disk: Arc<dyn Disk>,
+) {
+    while let Some(first) = queue.recv().await {
+        let rest = iter::from_fn(|| queue.try_recv().ok());
+        let round = Round::gather(iter::once(first).chain(rest));
+        if !round.records.is_empty() {
+            sleep(disk.simulated_delay().unwrap_or_default()).await;
+        }
+        if let Some(closed) = round.write(&mut pen) {
+            drop(pen);
+            _ = closed.send(());
+            return;
+        }
     }
 }
