@@ -2,7 +2,9 @@
 //!
 //! From the loss of the leader to the next command that a majority has, asked for at any of the others every 10 ms, over
 //! 300 losses each; the simulated network takes 0.2 to 2 ms each way. By a paused clock: what is counted is waiting,
-//! not this computer's work. `FAILOVERS` names another number of losses.
+//! not this computer's work. Last, whether slow cards make anybody stand for election within an hour.
+//! `FAILOVERS` names another number of losses, `TIMINGS` others than the bramble's: heartbeat and the shortest and longest
+//! election timeout in ms, as `100,200,300`.
 
 #![expect(clippy::print_stdout, reason = "figures for people are what a bench is for")]
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
@@ -36,6 +38,14 @@ fn timings() -> Timings {
     }
 }
 
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
 fn main() {
     let losses: usize = std::env::var("FAILOVERS").map_or(300, |losses| losses.parse().unwrap());
     for (members, loss, pace, cards) in [
@@ -46,12 +56,7 @@ fn main() {
         (5, Loss::Killed, None, "fast"),
         (5, Loss::Killed, Some(SLOW), "slow"),
     ] {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let mut took = runtime.block_on(async {
+        let mut took = paused().block_on(async {
             let mut bramble = Bramble::of(members, timings(), pace, 1).await;
             let mut took = Vec::new();
             for _ in 0..losses {
@@ -71,4 +76,19 @@ fn main() {
             at(100),
         );
     }
+    paused().block_on(async {
+        let bramble = Bramble::of(3, timings(), Some(SLOW), 1).await;
+        let leader = bramble.settled().await;
+        let before = (bramble.leaderships(), bramble.elections());
+        let commands = bramble.write_for(leader, Duration::from_secs(3600)).await;
+        println!(
+            "an hour of slow cards: {commands} commands, {} calls for a vote, the leader {}",
+            bramble.elections() - before.1,
+            if bramble.leaderships() == before.0 {
+                "stayed"
+            } else {
+                "changed"
+            },
+        );
+    });
 }

@@ -15,7 +15,10 @@ use std::{
 
 use controller::raft::{
     Enveloped,
-    log::{Disk, DiskFile, LogNews, LogStore, RealDisk, StoreError, sim::SimDisk},
+    log::{
+        Disk, DiskFile, LogNews, LogStore, RealDisk, StoreError,
+        sim::{Pace, SimDisk},
+    },
     machine::MachineStore,
 };
 use openraft::{
@@ -27,6 +30,7 @@ use openraft::{
     vote::RaftLeaderId,
 };
 use raft_support::{Counted, Numbers, tell};
+use tokio::time::Instant;
 
 type Log = LogStore<Counted>;
 type Machine = MachineStore<Numbers, u64>;
@@ -211,6 +215,48 @@ async fn a_vote_that_is_there_already_is_not_written_again() {
     let before = disk.counts();
     log.save_vote(&Vote::new(4, 7)).await.unwrap();
     assert_eq!(disk.counts(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_waits_for_the_card_and_that_it_won_does_not() {
+    let disk = SimDisk::new();
+    let second = Duration::from_secs(1);
+    let slow = Pace {
+        usual: second,
+        stall: second,
+        stall_one_in: 1,
+    };
+    disk.slow(slow, 1);
+    let (mut log, _) = open(disk.clone()).unwrap();
+    let asked = Instant::now();
+    log.save_vote(&Vote::new(4, 7)).await.unwrap();
+    assert_eq!(asked.elapsed(), second, "a promise is kept through a power cut");
+    log.save_vote(&Vote::new_committed(4, 7)).await.unwrap();
+    assert_eq!(asked.elapsed(), second);
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(4, 7)));
+
+    // Another promise, or another one's victory, is waited for.
+    log.save_vote(&Vote::new_committed(5, 8)).await.unwrap();
+    assert!(asked.elapsed() > second * 2);
+    let (mut log, _) = open(disk.crash(1)).unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(5, 8)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_vote_that_won_a_power_cut_leaves_the_promise() {
+    let disk = SimDisk::new();
+    let second = Duration::from_secs(1);
+    let slow = Pace {
+        usual: second,
+        stall: second,
+        stall_one_in: 1,
+    };
+    disk.slow(slow, 1);
+    let (mut log, _) = open(disk.clone()).unwrap();
+    log.save_vote(&Vote::new(4, 7)).await.unwrap();
+    log.save_vote(&Vote::new_committed(4, 7)).await.unwrap();
+    let (mut log, _) = open(disk.crash(1)).unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(4, 7)));
 }
 
 #[tokio::test]
