@@ -230,14 +230,15 @@ async fn a_vote_waits_for_the_card_and_that_it_won_does_not() {
     let (mut log, _) = open(disk.clone()).unwrap();
     let asked = Instant::now();
     log.save_vote(&Vote::new(4, 7)).await.unwrap();
-    assert_eq!(asked.elapsed(), second, "a promise is kept through a power cut");
+    let took = asked.elapsed();
+    assert!(took >= second, "a promise is kept through a power cut: {took:?}");
     log.save_vote(&Vote::new_committed(4, 7)).await.unwrap();
-    assert_eq!(asked.elapsed(), second);
+    assert_eq!(asked.elapsed(), took);
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(4, 7)));
 
     // Another promise, or another one's victory, is waited for.
     log.save_vote(&Vote::new_committed(5, 8)).await.unwrap();
-    assert!(asked.elapsed() > second * 2);
+    assert!(asked.elapsed() >= second * 2, "{:?}", asked.elapsed());
     let (mut log, _) = open(disk.crash(1)).unwrap();
     assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new_committed(5, 8)));
 }
