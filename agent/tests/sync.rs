@@ -226,6 +226,7 @@ impl World {
             version: "0.1.0".to_owned(),
             address: agent::OwnAddress::Fixed("127.0.0.1:7443".parse().unwrap()),
             state_dir: self.state.path().to_owned(),
+            root: "/".into(),
             builtin_dir: "/nonexistent".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: agent::Contacts::new(controllers),
