@@ -20,7 +20,8 @@ use agent::{
 use api::{
     FunctionSpec, Generation, NodeId, ReplicaId,
     openfaas::FunctionDeployment,
-    sync::{DesiredReplica, Light, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
+    light::Light,
+    sync::{DesiredReplica, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
 };
 use bytes::Bytes;

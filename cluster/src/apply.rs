@@ -122,6 +122,8 @@ impl Change<'_> {
             }
             Action::PutFirstVisitCode { code } => {
                 self.put_first_visit_code(code);
+                Ok(())
+            }
             Action::Identify { id, until } => self.identify(id, until),
             Action::SetLights { settings } => {
                 self.set_lights(settings);

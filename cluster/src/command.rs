@@ -281,6 +281,7 @@ pub enum Action {
     PutFirstVisitCode {
         /// The code.
         code: String,
+    },
     /// Have a node's light show which board it is, or end that.
     Identify {
         /// Who it is.

@@ -78,6 +78,8 @@ pub struct Authority {
     pub certificate: String,
     /// The key, sealed with the bramble's key.
     pub key: Sealed,
+}
+
 fn is_usual(lights: &LightSettings) -> bool {
     *lights == LightSettings::default()
 }
@@ -292,6 +294,8 @@ impl State {
     /// With this code the first admin password is chosen; `None` once somebody can sign in.
     pub fn first_visit_code(&self) -> Option<&str> {
         self.first_visit_code.as_deref()
+    }
+
     /// How all lights shine.
     pub fn lights(&self) -> LightSettings {
         self.lights

@@ -107,7 +107,7 @@ pub(crate) async fn identify(
             return Err(ApiError::bad_request("a board identifies itself for 3600 seconds at most"));
         }
         let id = node(&controller, &name)?;
-        let until = (!long.is_zero()).then(|| controller.wall().after(long));
+        let until = (!long.is_zero()).then(|| controller.clock.wall().after(long));
         controller.change(&user, Action::Identify { id, until }).await?;
         Ok(())
     };
