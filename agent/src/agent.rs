@@ -160,6 +160,12 @@ impl Agent {
                 cleaner::run(yard, sources, cleaner_stop).await;
             }
         };
-        tokio::join!(reconciler.run(stop.clone()), sync.run(stop), cleaner, secrets, senses);
+        tokio::join!(
+            reconciler.run(stop.clone()),
+            sync.run(stop),
+            cleaner,
+            secrets,
+            senses
+        );
     }
 }

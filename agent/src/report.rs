@@ -133,7 +133,6 @@ mod tests {
                 other => other,
             }
         );
-        assert!(vitals(&config, BTreeSet::new()).memory_available <= Memory::from_mib(906));
         let truth = machine.facts(
             &AgentConfig {
                 virtual_board: None,

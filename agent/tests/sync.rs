@@ -19,8 +19,8 @@ use agent::{
 };
 use api::{
     FunctionSpec, Generation, NodeId, ReplicaId,
-    openfaas::FunctionDeployment,
     light::Light,
+    openfaas::FunctionDeployment,
     sync::{DesiredReplica, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
 };

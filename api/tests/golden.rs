@@ -26,8 +26,8 @@ use api::{
     secrets::{KeyAnswer, KeyRequest, OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
     sensors::{Card, Link, Sensors, Severity, Warning},
     sync::{
-        DesiredReplica, FunctionCounters, FunctionRoute, Orders, Phase, ReplicaReport, Routes,
-        SyncAnswer, SyncRequest,
+        DesiredReplica, FunctionCounters, FunctionRoute, Orders, Phase, ReplicaReport, Routes, SyncAnswer,
+        SyncRequest,
     },
     versioned::{Versioned, decode, encode},
 };

@@ -125,7 +125,11 @@ fn calls_per_second(state: &State, memory: &LeaderMemory, its: &[&Replica]) -> f
         return 0.0;
     }
     let mut serving: BTreeMap<&FunctionName, u32> = BTreeMap::new();
-    for replica in state.replicas().values().filter(|replica| state.is_serving(replica)) {
+    for replica in state
+        .replicas()
+        .values()
+        .filter(|replica| state.is_serving(replica))
+    {
         if busy.contains_key(&replica.function) {
             *serving.entry(&replica.function).or_default() += 1;
         }

@@ -229,10 +229,7 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
             warnings: vitals.map(warnings).unwrap_or_default(),
             problems: vitals.map(|vitals| vitals.problems.clone()).unwrap_or_default(),
             sensors: vitals.map(|vitals| vitals.sensors.clone()),
-            light: memory
-                .light(*id)
-                .filter(|_| node.phase == NodePhase::Up)
-                .cloned(),
+            light: memory.light(*id).filter(|_| node.phase == NodePhase::Up).cloned(),
         }
     };
     let mut nodes: Vec<_> = state.nodes().iter().map(view).collect();

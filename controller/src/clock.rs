@@ -29,7 +29,8 @@ impl Clock {
         let local = jiff::Zoned::now();
         lights::Now {
             wall: self.wall(),
-            minute_of_day: u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs()),
+            minute_of_day: u16::from(local.hour().unsigned_abs()) * 60
+                + u16::from(local.minute().unsigned_abs()),
         }
     }
 

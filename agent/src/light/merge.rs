@@ -40,14 +40,18 @@ pub enum Stage {
 pub fn merge(own: &Own, now: Duration) -> LightStatus {
     let told = own.told.as_ref();
     let brightness = told.map_or(LightStatus::BRIGHTNESS, |(light, _)| light.brightness);
-    let replicas = told.map_or_else(Vec::new, |(light, _)| light.replicas.iter().map(replica).collect());
+    let replicas = told.map_or_else(Vec::new, |(light, _)| {
+        light.replicas.iter().map(replica).collect()
+    });
     let says = match (own.stage, told) {
         (Stage::Leaving, _) => Says::ShuttingDown,
         (Stage::Waiting, _) => Says::Waiting,
         (Stage::Looking, _) => Says::Looking,
         (Stage::Starting, None) if now < STARTING => Says::Booting,
         (Stage::Starting | Stage::Member, None) => Says::Looking,
-        (Stage::Starting | Stage::Member, Some((_, heard))) if now.saturating_sub(*heard) > CUT_OFF => Says::CutOff,
+        (Stage::Starting | Stage::Member, Some((_, heard))) if now.saturating_sub(*heard) > CUT_OFF => {
+            Says::CutOff
+        }
         (Stage::Starting | Stage::Member, Some((light, _))) => says(light),
     };
     LightStatus {
@@ -58,7 +62,10 @@ pub fn merge(own: &Own, now: Duration) -> LightStatus {
 }
 
 fn says(light: &Light) -> Says {
-    #[expect(clippy::cast_possible_truncation, reason = "for brightness any precision will do")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "for brightness any precision will do"
+    )]
     let calls_per_second = light.calls_per_second as f32;
     match light.says {
         told::Says::Joined => Says::Joined,
@@ -126,7 +133,10 @@ mod tests {
             (told::Says::WarningPower, Says::Warning(Trouble::Power)),
             (told::Says::Identify, Says::Identify),
         ] {
-            assert_eq!(merge(&own(Stage::Member, Some((says, 8))), 9 * SECOND).says, wanted);
+            assert_eq!(
+                merge(&own(Stage::Member, Some((says, 8))), 9 * SECOND).says,
+                wanted
+            );
         }
     }
 

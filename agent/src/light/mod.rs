@@ -61,7 +61,12 @@ impl NodeLight {
     /// Shows it on the light that `config` names, on the machine whose files are below `root`, until `dark`. A light
     /// that does not work is complained of once and never makes a node sick.
     pub async fn drive(self, config: LightConfig, root: PathBuf, dark: CancellationToken) {
-        let complain = |error| warn!(error = &error as &dyn std::error::Error, "the light does not work; the node is well");
+        let complain = |error| {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the light does not work; the node is well"
+            )
+        };
         match Player::start(config, root, complain) {
             Ok(player) => self.play(player, dark).await,
             Err(error) => warn!(%error, "failed to start the light; the node is well"),

@@ -55,7 +55,11 @@ impl Machine {
 }
 
 fn codes(vitals: &NodeVitals) -> BTreeSet<&str> {
-    vitals.problems.iter().map(|problem| problem.code.as_str()).collect()
+    vitals
+        .problems
+        .iter()
+        .map(|problem| problem.code.as_str())
+        .collect()
 }
 
 #[test]
@@ -65,7 +69,10 @@ fn a_dip_of_the_voltage_is_reported_and_told_afterwards() {
     let mut senses = machine.senses();
     let vitals = senses.look();
     let problem = &vitals.problems[0];
-    assert_eq!((problem.code.as_str(), problem.light), ("power-low", Some(Says::WarningPower)));
+    assert_eq!(
+        (problem.code.as_str(), problem.light),
+        ("power-low", Some(Says::WarningPower))
+    );
     assert_eq!(problem.severity, Severity::Serious);
     assert!(problem.to_string().contains("power supply"), "{problem}");
     assert_eq!(vitals.sensors.under_voltage, Some(true));

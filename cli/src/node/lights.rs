@@ -50,7 +50,11 @@ pub(super) fn wanted(told: &[LightConfig], card: &[String]) -> Vec<LightConfig> 
     }
     let parsed = card.iter().map(|line| line.parse());
     parsed
-        .filter_map(|light| light.inspect_err(|error| warn!("bramble.toml, light: {error}")).ok())
+        .filter_map(|light| {
+            light
+                .inspect_err(|error| warn!("bramble.toml, light: {error}"))
+                .ok()
+        })
         .collect()
 }
 

@@ -31,7 +31,9 @@ use std::{
     time::Duration,
 };
 
-use agent::{Agent, AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Stage, discovery::Interfaces};
+use agent::{
+    Agent, AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Stage, discovery::Interfaces,
+};
 use anyhow::{Context, Result, bail};
 use api::{
     Cpu, Memory, NodeId,

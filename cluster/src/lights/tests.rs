@@ -57,7 +57,10 @@ fn said(world: &World, problems: &[Warning], number: u128) -> Says {
 #[test]
 fn the_master_and_the_others_at_rest_say_who_they_are() {
     let world = bramble().nodes(2).does(Action::Lead { id: pi(1) });
-    assert_eq!((said(&world, &[], 1), said(&world, &[], 2)), (Says::Master, Says::Joined));
+    assert_eq!(
+        (said(&world, &[], 1), said(&world, &[], 2)),
+        (Says::Master, Says::Joined)
+    );
     assert!(light(&world.state, &heard(&world, 0, &[]), pi(1), NOON).leader);
 }
 
@@ -65,7 +68,11 @@ fn the_master_and_the_others_at_rest_say_who_they_are() {
 fn a_replica_on_its_way_is_shown_on_its_node_alone() {
     let world = bramble().nodes(2).deployed("env").planned();
     let saying: Vec<Says> = [1, 2].map(|number| said(&world, &[], number)).into();
-    assert_eq!(saying.iter().filter(|says| **says == Says::Starting).count(), 1, "{saying:?}");
+    assert_eq!(
+        saying.iter().filter(|says| **says == Says::Starting).count(),
+        1,
+        "{saying:?}"
+    );
 }
 
 #[test]
@@ -82,10 +89,18 @@ fn power_matters_more_than_heat_and_heat_more_than_the_card() {
 
 #[test]
 fn who_answers_calls_works_and_the_calls_are_shared_out() {
-    let world = bramble().nodes(2).deployed("env").settled().scaled("env", 2).settled();
+    let world = bramble()
+        .nodes(2)
+        .deployed("env")
+        .settled()
+        .scaled("env", 2)
+        .settled();
     let memory = heard(&world, 10, &[]);
     let lights = [1, 2].map(|number| light(&world.state, &memory, pi(number), NOON));
-    assert!(lights.iter().all(|light| light.says == Says::Working), "{lights:?}");
+    assert!(
+        lights.iter().all(|light| light.says == Says::Working),
+        "{lights:?}"
+    );
     assert_eq!(lights[0].calls_per_second, lights[1].calls_per_second);
     assert_eq!(lights[0].replicas.len(), 1);
     assert_eq!(lights[0].replicas[0].glow, Glow::Ready);
@@ -105,7 +120,10 @@ fn identify_lasts_until_its_time_and_wins_over_everything() {
     assert_eq!(said(&world, &[], 1), Says::Joined);
     // The clock was a day behind when it was set.
     assert_eq!(at(Timestamp::from_millis(0)), Says::Identify);
-    let world = world.does(Action::Identify { id: pi(2), until: None });
+    let world = world.does(Action::Identify {
+        id: pi(2),
+        until: None,
+    });
     assert_eq!(said(&world, &[], 2), Says::Joined);
 }
 
@@ -127,6 +145,17 @@ fn lights_are_as_bright_as_somebody_wants_and_dark_in_quiet_hours() {
         },
     });
     let memory = heard(&world, 0, &[]);
-    let at = |minute_of_day| light(&world.state, &memory, pi(1), Now { minute_of_day, ..NOON }).brightness;
+    let at = |minute_of_day| {
+        light(
+            &world.state,
+            &memory,
+            pi(1),
+            Now {
+                minute_of_day,
+                ..NOON
+            },
+        )
+        .brightness
+    };
     assert_eq!((at(12 * 60), at(23 * 60), at(7 * 60)), (80, 0, 80));
 }

@@ -59,8 +59,7 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
     let controllers =
         needs(ViewNodes, get(nodes::controllers)).merge(needs(ChangeNodes, put(nodes::want_controllers)));
 
-    let lights =
-        needs(ViewNodes, get(nodes::lights)).merge(needs(ChangeNodes, put(nodes::set_lights)));
+    let lights = needs(ViewNodes, get(nodes::lights)).merge(needs(ChangeNodes, put(nodes::set_lights)));
 
     let images = needs(ViewFunctions, get(images::http::list))
         .merge(needs(ChangeFunctions, post(images::http::push)))

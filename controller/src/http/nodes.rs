@@ -101,10 +101,18 @@ pub(crate) async fn identify(
     body: Bytes,
 ) -> Response {
     let identify = async || {
-        let asked: v1::Identify = if body.is_empty() { v1::Identify::default() } else { read(&body)? };
-        let long = asked.seconds.map_or(IDENTIFY, |seconds| Duration::from_secs(seconds.into()));
+        let asked: v1::Identify = if body.is_empty() {
+            v1::Identify::default()
+        } else {
+            read(&body)?
+        };
+        let long = asked
+            .seconds
+            .map_or(IDENTIFY, |seconds| Duration::from_secs(seconds.into()));
         if long > LONGEST_IDENTIFY {
-            return Err(ApiError::bad_request("a board identifies itself for 3600 seconds at most"));
+            return Err(ApiError::bad_request(
+                "a board identifies itself for 3600 seconds at most",
+            ));
         }
         let id = node(&controller, &name)?;
         let until = (!long.is_zero()).then(|| controller.clock.wall().after(long));
@@ -128,7 +136,9 @@ pub(crate) async fn set_lights(
     let set = async || {
         let settings: LightSettings = read(&body)?;
         if settings.brightness > 100 {
-            return Err(ApiError::bad_request("brightness is a percentage: 0 is dark, 100 is full"));
+            return Err(ApiError::bad_request(
+                "brightness is a percentage: 0 is dark, 100 is full",
+            ));
         }
         controller.change(&user, Action::SetLights { settings }).await?;
         Ok(())
