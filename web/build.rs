@@ -27,7 +27,8 @@ fn main() {
     for (number, file) in files.iter().enumerate() {
         let content = fs::read(file).expect("a file that was just listed can be read");
         let below = file.strip_prefix(&root).map(Path::to_owned);
-        let path = below.unwrap_or_else(|_| Path::new("lights").join(file.file_name().expect("it is a file")));
+        let path =
+            below.unwrap_or_else(|_| Path::new("lights").join(file.file_name().expect("it is a file")));
         let path = path.to_str().expect("our files have plain names");
         all.update(path.as_bytes());
         all.update([0]);

@@ -47,7 +47,10 @@ fn a_weak_power_supply_is_told_with_its_cure_and_shown_by_the_light() {
     let told = wait_for_light(&demo, &name, "warning-power");
     assert_eq!(told["problems"][0]["code"], "power-low");
     let words = told["warnings"][0].as_str().unwrap().to_owned();
-    assert!(words.contains("power supply") && words.contains("cable"), "{words}");
+    assert!(
+        words.contains("power supply") && words.contains("cable"),
+        "{words}"
+    );
 
     write(&machine, ALARM, "0\n");
     demo.wait("the dip to be told afterwards", || {
@@ -58,7 +61,10 @@ fn a_weak_power_supply_is_told_with_its_cure_and_shown_by_the_light() {
     demo.wait("heat to be told", || {
         let node = node(&demo, &name)?;
         let problems = node["problems"].as_array()?.clone();
-        problems.iter().any(|problem| problem["code"] == "too-hot").then_some(())
+        problems
+            .iter()
+            .any(|problem| problem["code"] == "too-hot")
+            .then_some(())
     });
 }
 
@@ -66,7 +72,11 @@ fn a_weak_power_supply_is_told_with_its_cure_and_shown_by_the_light() {
 fn a_node_identifies_itself_when_asked_and_lights_shine_as_told() {
     let demo = Demo::builder().nodes(2).start();
     let (leader, client) = (demo.leader(), demo.client());
-    let other = demo.node_names().into_iter().find(|name| *name != leader).unwrap();
+    let other = demo
+        .node_names()
+        .into_iter()
+        .find(|name| *name != leader)
+        .unwrap();
     wait_for_light(&demo, &leader, "master");
     wait_for_light(&demo, &other, "joined");
 
@@ -82,9 +92,16 @@ fn a_node_identifies_itself_when_asked_and_lights_shine_as_told() {
     assert_eq!(stranger.post(&path, "").status, 401);
 
     let settings = json!({"brightness": 20, "quiet": "22:00-07:00"});
-    assert_eq!(client.send("PUT", "/api/v1/lights", settings.to_string()).status, 204);
+    assert_eq!(
+        client.send("PUT", "/api/v1/lights", settings.to_string()).status,
+        204
+    );
     assert_eq!(client.get("/api/v1/lights").json(), settings);
-    let wrong = client.send("PUT", "/api/v1/lights", r#"{"brightness": 20, "quiet": "at night"}"#);
+    let wrong = client.send(
+        "PUT",
+        "/api/v1/lights",
+        r#"{"brightness": 20, "quiet": "at night"}"#,
+    );
     assert_eq!(wrong.status, 400);
     assert!(wrong.text().contains("22:00-07:00"), "{}", wrong.text());
 }

@@ -117,7 +117,10 @@ pub(crate) async fn lights(args: LightsArgs, out: &Out) -> Result<(), Failure> {
         change(&api, &wanted).await?;
     }
     out.line(match wanted.quiet {
-        Some(hours) => format!("Lights shine at {} %, and not at all from {hours}.", wanted.brightness),
+        Some(hours) => format!(
+            "Lights shine at {} %, and not at all from {hours}.",
+            wanted.brightness
+        ),
         None => format!("Lights shine at {} %.", wanted.brightness),
     })
 }
