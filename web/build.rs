@@ -16,13 +16,19 @@ fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut files = Vec::new();
     collect(&root, &mut files);
+    // What lights say is drawn by `hardware`, once, for the documents.
+    let drawings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lights");
+    collect(&drawings, &mut files);
+    files.retain(|file| file.extension().is_some_and(|extension| extension != "md"));
     files.sort();
 
     let mut all = Sha256::new();
     let mut table = String::from("pub(super) const FILES: &[File] = &[\n");
     for (number, file) in files.iter().enumerate() {
         let content = fs::read(file).expect("a file that was just listed can be read");
-        let path = file.strip_prefix(&root).expect("collected below it");
+        let below = file.strip_prefix(&root).map(Path::to_owned);
+        let path =
+            below.unwrap_or_else(|_| Path::new("lights").join(file.file_name().expect("it is a file")));
         let path = path.to_str().expect("our files have plain names");
         all.update(path.as_bytes());
         all.update([0]);
@@ -54,6 +60,7 @@ fn main() {
     fs::write(out.join("files.rs"), table).expect("OUT_DIR can be written");
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed={}", root.join("pages").display());
+    println!("cargo::rerun-if-changed={}", drawings.display());
 }
 
 /// All files below `folder`.

@@ -15,9 +15,11 @@ use crate::{
         process::{ProcessConfig, ProcessEngine},
     },
     images::{ImagePort, Sources, cleaner},
+    light::NodeLight,
     logs::Logs,
     reconciler::Reconciler,
     secrets::{self as kept, Secrets},
+    senses::{self, Senses},
     shared::Shared,
     sync::Sync,
 };
@@ -48,6 +50,7 @@ pub struct Agent {
     yard: Option<Yard>,
     logs: Logs,
     secrets: Secrets,
+    light: NodeLight,
 }
 
 impl Agent {
@@ -84,7 +87,14 @@ impl Agent {
             yard,
             logs: Logs::default(),
             secrets,
+            light: NodeLight::default(),
         })
+    }
+
+    /// Has this light say what the leader wants it to.
+    #[must_use]
+    pub fn with_light(self, light: NodeLight) -> Self {
+        Self { light, ..self }
     }
 
     /// Answers what other nodes ask about images.
@@ -140,13 +150,22 @@ impl Agent {
         let wanted = self.shared.secrets.subscribe();
         let secrets = self.secrets.clone().follow(wanted, stop.clone());
         let reconciler = Reconciler::new(engine, self.shared.clone(), self.gateway.clone(), self.secrets);
-        let sync = Sync::new(self.config, self.shared, self.gateway, self.client);
+        let mut senses = Senses::new(self.config.clone());
+        self.shared.vitals.send_replace(senses.look());
+        let senses = senses::run(senses, self.shared.clone(), stop.clone());
+        let sync = Sync::new(self.config, self.shared, self.gateway, self.client, self.light);
         let (yard, sources, cleaner_stop) = (self.yard, self.sources, stop.clone());
         let cleaner = async {
             if let Some(yard) = yard {
                 cleaner::run(yard, sources, cleaner_stop).await;
             }
         };
-        tokio::join!(reconciler.run(stop.clone()), sync.run(stop), cleaner, secrets);
+        tokio::join!(
+            reconciler.run(stop.clone()),
+            sync.run(stop),
+            cleaner,
+            secrets,
+            senses
+        );
     }
 }

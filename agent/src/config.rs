@@ -27,6 +27,8 @@ pub struct AgentConfig {
     pub state_dir: PathBuf,
     /// Where the files of the built-in functions are.
     pub builtin_dir: PathBuf,
+    /// Where this machine's files are: `/`; for tests and virtual Pis a small tree of the kernel's files.
+    pub root: PathBuf,
     /// How replicas are run.
     pub engine: EngineConfig,
     /// Where controllers are reached.
@@ -38,7 +40,7 @@ pub struct AgentConfig {
 impl AgentConfig {
     /// What this node is, before its engine was asked what it can do.
     pub fn facts(&self) -> NodeFacts {
-        Machine::read().facts(self, &Abilities::default())
+        Machine::read(&self.root).facts(self, &Abilities::default())
     }
 }
 

@@ -15,6 +15,8 @@
 //! [`images`] brings images from node to node, [`mod@logs`] tells what replicas write, [`secrets`]
 //! gives them what only they may know.
 //!
+//! The node's [`light`] says what the leader wants it to say, and what only this node knows.
+//!
 //! [`discovery`] finds other nodes on the network, before and after this one is part of a bramble.
 //!
 //! May touch: its engine, the replicas' health paths, the leader through `transport`, the node's gateway,
@@ -31,6 +33,7 @@ mod contacts;
 pub mod discovery;
 pub mod engine;
 pub mod images;
+pub mod light;
 pub mod logs;
 pub mod plan;
 pub mod probe;
@@ -39,6 +42,7 @@ mod reconciler;
 pub mod replicas;
 mod report;
 pub mod secrets;
+mod senses;
 mod shared;
 mod sync;
 mod words;
@@ -46,4 +50,5 @@ mod words;
 pub use agent::{Agent, AgentError};
 pub use config::{AgentConfig, EngineConfig, VirtualBoard};
 pub use contacts::{Contacts, OwnAddress};
+pub use light::{NodeLight, Stage};
 pub use replicas::Replicas;

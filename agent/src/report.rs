@@ -1,17 +1,14 @@
 //! What this node says of itself.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
-use api::{Cpu, Memory, NodeFacts, NodeVitals, Platform, node::EngineKind};
-use hardware::{Board, System, sensors};
+use api::{Cpu, Memory, NodeFacts, Platform, node::EngineKind};
+use hardware::{Board, System};
 
 use crate::{
     config::{AgentConfig, EngineConfig},
     engine::Abilities,
 };
-
-/// Where this machine's files are.
-const ROOT: &str = "/";
 
 /// What does not change while the program runs.
 #[derive(Clone, Debug)]
@@ -21,11 +18,11 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This machine.
-    pub(crate) fn read() -> Self {
+    /// The machine whose files are below `root`.
+    pub(crate) fn read(root: &Path) -> Self {
         Self {
-            board: hardware::board::read(Path::new(ROOT)),
-            system: System::read(Path::new(ROOT)),
+            board: hardware::board::read(root),
+            system: System::read(root),
         }
     }
 
@@ -53,7 +50,7 @@ impl Machine {
 
 /// What this machine runs with an engine that runs `engine`, the best first.
 pub(crate) fn node_platforms(engine: &[Platform]) -> Vec<Platform> {
-    let machine = Machine::read();
+    let machine = Machine::read(Path::new("/"));
     platforms(&machine.board.platforms(&machine.system), engine)
 }
 
@@ -73,24 +70,6 @@ fn platforms(board: &[String], engine: &[Platform]) -> Vec<Platform> {
         .filter(|platform| platform.architecture() == own.architecture())
         .collect();
     if same.is_empty() { engine.to_vec() } else { same }
-}
-
-/// How this node is at this moment. Reads a few small files of the kernel.
-pub(crate) fn vitals(config: &AgentConfig, warnings: BTreeSet<String>) -> NodeVitals {
-    let read = sensors::read(Path::new(ROOT), &config.state_dir);
-    let available = Memory::from_bytes(read.memory_available_bytes);
-    NodeVitals {
-        uptime_s: read.uptime_s,
-        load: read.load,
-        memory_available: config
-            .virtual_board
-            .as_ref()
-            .map_or(available, |lent| available.min(lent.memory)),
-        disk_total_bytes: read.disk_total_bytes,
-        disk_free_bytes: read.disk_free_bytes,
-        temperature_c: read.temperature_c,
-        warnings,
-    }
 }
 
 #[cfg(test)]
@@ -129,6 +108,7 @@ mod tests {
             version: "0".to_owned(),
             address: crate::OwnAddress::Fixed("127.0.0.1:7443".parse().unwrap()),
             state_dir: "/".into(),
+            root: "/".into(),
             builtin_dir: "/".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: crate::Contacts::default(),
@@ -138,7 +118,7 @@ mod tests {
                 cpu: Cpu::from_cores(4),
             }),
         };
-        let machine = Machine::read();
+        let machine = Machine::read(Path::new("/"));
         let facts = machine.facts(&config, &Abilities::default());
         assert_eq!(
             (facts.board.as_str(), facts.memory),
@@ -153,7 +133,6 @@ mod tests {
                 other => other,
             }
         );
-        assert!(vitals(&config, BTreeSet::new()).memory_available <= Memory::from_mib(906));
         let truth = machine.facts(
             &AgentConfig {
                 virtual_board: None,

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use api::{Generation, ReplicaId, images::HeldImage, sync::DesiredReplica, sync::ReplicaReport};
+use api::{Generation, NodeVitals, ReplicaId, images::HeldImage, sync::DesiredReplica, sync::ReplicaReport};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) bridge: watch::Sender<Option<IpAddr>>,
     /// Who holds the images that this node needs, as the leader last said.
     pub(crate) holders: watch::Sender<HoldersByDigest>,
+    /// How this node is, as it was seen last.
+    pub(crate) vitals: watch::Sender<NodeVitals>,
     /// The secrets that desired replicas name; `None` until the first orders.
     pub(crate) secrets: watch::Sender<Option<Wanted>>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             report: watch::Sender::default(),
             bridge: watch::Sender::new(None),
             holders: watch::Sender::default(),
+            vitals: watch::Sender::default(),
             secrets: watch::Sender::default(),
         }
     }

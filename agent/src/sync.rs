@@ -10,7 +10,7 @@ use std::{
 };
 
 use api::{
-    Generation,
+    Generation, NodeVitals,
     images::Holdings,
     sync::{Orders, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
@@ -29,7 +29,8 @@ use transport::{Body, Client, Peer};
 
 use crate::{
     config::AgentConfig,
-    report::{Machine, vitals},
+    light::{NodeLight, Stage},
+    report::Machine,
     shared::{Images, Report, Shared},
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Sync {
     shared: Arc<Shared>,
     gateway: Gateway,
     client: Client,
+    light: NodeLight,
     incarnation: u64,
     routes: Option<Generation>,
     /// Version of this node's images that the leader has.
@@ -94,10 +96,12 @@ impl Sync {
         shared: Arc<Shared>,
         gateway: Gateway,
         client: Client,
+        light: NodeLight,
     ) -> Self {
         Self {
+            machine: Machine::read(&config.root),
             config,
-            machine: Machine::read(),
+            light,
             shared,
             gateway,
             client,
@@ -160,6 +164,7 @@ impl Sync {
                 if std::mem::take(&mut self.cut_off) {
                     info!(leader = %peer.id, "the leader answers again");
                 }
+                self.light.told(orders.light.clone());
                 if self.follow(orders) {
                     Exchange::Heard
                 } else {
@@ -171,6 +176,7 @@ impl Sync {
             }) => self.turn_to(Peer { id, address }, peer),
             Ok(SyncAnswer::NotLeader { leader: None }) => self.try_next(),
             Ok(SyncAnswer::NotAdmitted) => {
+                self.light.stage(Stage::Waiting);
                 self.complain(peer, "this node is not part of the bramble");
                 self.try_next()
             }
@@ -210,7 +216,10 @@ impl Sync {
         SyncRequest {
             incarnation: self.incarnation,
             facts: self.machine.facts(&self.config, &report.abilities),
-            vitals: vitals(&self.config, report.abilities.warnings),
+            vitals: NodeVitals {
+                warnings: report.abilities.warnings,
+                ..self.shared.vitals.borrow().clone()
+            },
             generation: self.shared.replicas().generation(),
             routes: self.routes,
             replicas: report.replicas,

@@ -19,8 +19,9 @@ use agent::{
 };
 use api::{
     FunctionSpec, Generation, NodeId, ReplicaId,
+    light::Light,
     openfaas::FunctionDeployment,
-    sync::{DesiredReplica, Light, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
+    sync::{DesiredReplica, MAX_WAIT, Orders, Phase, Routes, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
 };
 use bytes::Bytes;
@@ -226,6 +227,7 @@ impl World {
             version: "0.1.0".to_owned(),
             address: agent::OwnAddress::Fixed("127.0.0.1:7443".parse().unwrap()),
             state_dir: self.state.path().to_owned(),
+            root: "/".into(),
             builtin_dir: "/nonexistent".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: agent::Contacts::new(controllers),

@@ -15,10 +15,12 @@
 pub mod ids;
 pub mod images;
 pub mod join;
+pub mod light;
 pub mod logs;
 pub mod node;
 pub mod openfaas;
 pub mod secrets;
+pub mod sensors;
 pub mod settings;
 pub mod spec;
 pub mod store;

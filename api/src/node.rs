@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Cpu, Memory};
+use crate::{
+    sensors::{Sensors, Warning},
+    units::{Cpu, Memory},
+};
 
 /// What a container image is made for and what a node can run: `linux/arm64`, `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,8 +147,14 @@ pub struct NodeVitals {
     pub disk_free_bytes: u64,
     /// Temperature of the processor, in degrees Celsius.
     pub temperature_c: Option<f64>,
-    /// What is wrong with this node, in plain sentences, each with its cure.
+    /// What is wrong with what runs on this node, in plain sentences, each with its cure.
     pub warnings: BTreeSet<String>,
+    /// What its sensors tell.
+    #[serde(default, skip_serializing_if = "Sensors::is_empty")]
+    pub sensors: Sensors,
+    /// What is wrong with the machine, the worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Warning>,
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{FunctionName, Generation, NodeId, ReplicaId},
     images::{Holdings, ImageFacts},
+    light::Light,
     node::{NodeFacts, NodeVitals},
     spec::FunctionSpec,
     versioned::Versioned,
@@ -209,11 +210,4 @@ pub struct Routes {
 pub struct FunctionRoute {
     /// Its ready replicas and their nodes.
     pub ready: BTreeMap<ReplicaId, NodeId>,
-}
-
-/// What a node's light should say, as far as the leader knows; the agent adds what only it knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Light {
-    /// Whether this node leads the bramble.
-    pub leader: bool,
 }

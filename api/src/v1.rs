@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{NodeId, ReplicaId},
+    light::Light,
     openfaas::FunctionStatus,
+    sensors::{Sensors, Warning},
     sync::Phase,
 };
 
@@ -61,8 +63,26 @@ pub struct Node {
     pub version: String,
     /// Replicas on it, in any phase.
     pub replicas: u32,
-    /// What is wrong with it, in plain sentences.
+    /// What is wrong with it, in plain sentences, each with its cure; the worst first.
     pub warnings: Vec<String>,
+    /// What is wrong with the machine, in parts for programs.
+    #[serde(default)]
+    pub problems: Vec<Warning>,
+    /// What its sensors tell; absent while the node has not been heard by this leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensors: Option<Sensors>,
+    /// What its light was last told to say; absent while this leader has told it nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub light: Option<Light>,
+}
+
+/// Body of POST `/api/v1/nodes/{name}/identify`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identify {
+    /// For how long, in seconds; absent is a minute, 0 ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
 }
 
 /// One node in GET `/api/v1/waiting`: it knocked and may be admitted.

@@ -5,6 +5,7 @@
 
 mod functions;
 mod images;
+mod lights;
 mod nodes;
 mod replicas;
 mod secrets;
@@ -121,6 +122,11 @@ impl Change<'_> {
             }
             Action::PutFirstVisitCode { code } => {
                 self.put_first_visit_code(code);
+                Ok(())
+            }
+            Action::Identify { id, until } => self.identify(id, until),
+            Action::SetLights { settings } => {
+                self.set_lights(settings);
                 Ok(())
             }
             Action::PutUser {

@@ -12,6 +12,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, Timestamp,
     images::{Cleaned, ImageFacts},
+    light::LightSettings,
     sync::Phase,
     versioned::Versioned,
 };
@@ -281,6 +282,18 @@ pub enum Action {
         /// The code.
         code: String,
     },
+    /// Have a node's light show which board it is, or end that.
+    Identify {
+        /// Who it is.
+        id: NodeId,
+        /// Until when, by the proposer's clock; `None` ends it.
+        until: Option<Timestamp>,
+    },
+    /// Say how all lights shine.
+    SetLights {
+        /// How.
+        settings: LightSettings,
+    },
     /// Let someone sign in, or change their password or role.
     PutUser {
         /// The name they sign in with.
@@ -430,6 +443,9 @@ impl fmt::Display for Action {
             Self::PutKey { node, .. } => write!(f, "give node {node} the bramble's key"),
             Self::PutAuthority { .. } => f.write_str("keep the bramble's authority"),
             Self::PutFirstVisitCode { .. } => f.write_str("keep the code for the first visit"),
+            Self::Identify { id, until: Some(_) } => write!(f, "node {id} identifies itself"),
+            Self::Identify { id, until: None } => write!(f, "node {id} identifies itself no longer"),
+            Self::SetLights { settings } => write!(f, "lights shine at {} %", settings.brightness),
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }

@@ -8,6 +8,7 @@ use std::{
 use api::{
     FunctionName, NodeId, NodeVitals, ReplicaId,
     images::HeldImage,
+    light::Light,
     sync::{FunctionCounters, ReplicaReport, SyncRequest},
 };
 
@@ -28,6 +29,7 @@ pub struct LeaderMemory {
     /// How often functions are invoked at present.
     pub rates: Rates,
     heard: BTreeMap<NodeId, Heard>,
+    lights: BTreeMap<NodeId, Light>,
     holdings_heard: u64,
 }
 
@@ -49,6 +51,7 @@ impl LeaderMemory {
             totals: LiveTotals::new(state, now),
             rates: Rates::default(),
             heard: BTreeMap::new(),
+            lights: BTreeMap::new(),
             holdings_heard: 0,
         }
     }
@@ -78,6 +81,17 @@ impl LeaderMemory {
     /// Forgets nodes that are in the bramble no more.
     pub(crate) fn forget_strangers(&mut self, state: &State) {
         self.heard.retain(|id, _| state.node(*id).is_some());
+        self.lights.retain(|id, _| state.node(*id).is_some());
+    }
+
+    /// Keeps what the light of `node` was told.
+    pub(crate) fn told_light(&mut self, node: NodeId, light: Light) {
+        self.lights.insert(node, light);
+    }
+
+    /// What the light of `node` was told last.
+    pub fn light(&self, node: NodeId) -> Option<&Light> {
+        self.lights.get(&node)
     }
 
     /// How `node` was when it was last heard.

@@ -13,6 +13,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
     images::{ImageFacts, built_in},
+    light::LightSettings,
     sync::Phase,
     versioned::Versioned,
 };
@@ -56,6 +57,10 @@ pub struct State {
     pub(crate) authority: Option<Authority>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) first_visit_code: Option<String>,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub(crate) lights: LightSettings,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) identify: BTreeMap<NodeId, Timestamp>,
     pub(crate) totals: BTreeMap<FunctionName, Arc<FunctionTotals>>,
     pub(crate) activity: VecDeque<Arc<Event>>,
     pub(crate) routes_revision: u64,
@@ -73,6 +78,10 @@ pub struct Authority {
     pub certificate: String,
     /// The key, sealed with the bramble's key.
     pub key: Sealed,
+}
+
+fn is_usual(lights: &LightSettings) -> bool {
+    *lights == LightSettings::default()
 }
 
 /// One node, as the bramble knows it.
@@ -285,6 +294,16 @@ impl State {
     /// With this code the first admin password is chosen; `None` once somebody can sign in.
     pub fn first_visit_code(&self) -> Option<&str> {
         self.first_visit_code.as_deref()
+    }
+
+    /// How all lights shine.
+    pub fn lights(&self) -> LightSettings {
+        self.lights
+    }
+
+    /// Until when the node `id` identifies itself, if somebody asked it to.
+    pub fn identify_until(&self, id: NodeId) -> Option<Timestamp> {
+        self.identify.get(&id).copied()
     }
 
     /// All functions.

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{
     NodeId, ReplicaId,
+    light::Light,
     sync::{DesiredReplica, Orders, Phase, ReplicaReport, SyncRequest},
 };
 
 use crate::{
     command::{Action, PhaseChange},
-    lights::light,
     liveness::Moment,
     memory::LeaderMemory,
     routes::routes,
@@ -136,7 +136,8 @@ pub fn answer(state: &State, from: NodeId, request: &SyncRequest) -> Option<Orde
 }
 
 /// The answer to `request` whether there is news or not; `None` while the node is not taken in yet. What the agent
-/// has already, or has newer, is left out. What only the leader knows of images [`crate::images::furnish`] adds.
+/// has already, or has newer, is left out. What only the leader knows,
+/// [`crate::images::furnish`] and [`crate::lights::furnish`] add.
 pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<Orders> {
     let generation = state.generation(from)?;
     let news = request.generation.is_none_or(|seen| seen < generation);
@@ -145,7 +146,7 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         generation,
         desired: news.then(|| desired(state, from)),
         routes: rerouted.then(|| routes(state)),
-        light: light(state, from),
+        light: Light::default(),
         holdings: None,
         holders: BTreeMap::new(),
         first_visit_code: state.first_visit_code().map(str::to_owned),

@@ -5,7 +5,7 @@ mod summary;
 mod why;
 
 use api::{
-    FunctionName, NodeId,
+    FunctionName, NodeId, NodeVitals,
     openfaas::{FunctionNumbers, FunctionStatus},
     sync::Phase,
     v1,
@@ -226,14 +226,21 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
             address: facts.address.to_string(),
             version: facts.version.clone(),
             replicas: count(state.replicas_on(*id).count()),
-            warnings: vitals
-                .map(|vitals| vitals.warnings.iter().cloned().collect())
-                .unwrap_or_default(),
+            warnings: vitals.map(warnings).unwrap_or_default(),
+            problems: vitals.map(|vitals| vitals.problems.clone()).unwrap_or_default(),
+            sensors: vitals.map(|vitals| vitals.sensors.clone()),
+            light: memory.light(*id).filter(|_| node.phase == NodePhase::Up).cloned(),
         }
     };
     let mut nodes: Vec<_> = state.nodes().iter().map(view).collect();
     nodes.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     nodes
+}
+
+/// All that is wrong with a node, in sentences.
+fn warnings(vitals: &NodeVitals) -> Vec<String> {
+    let machine = vitals.problems.iter().map(ToString::to_string);
+    machine.chain(vitals.warnings.iter().cloned()).collect()
 }
 
 /// What happened lately, the newest first.

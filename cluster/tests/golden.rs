@@ -16,6 +16,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
     images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
+    light::LightSettings,
     node::EngineKind,
     openfaas::FunctionDeployment,
     sync::Phase,
@@ -245,6 +246,22 @@ fn actions() -> Vec<(&'static str, Action)> {
             },
         ),
         ("checkpoint-totals", Action::CheckpointTotals { totals: totals() }),
+        (
+            "identify",
+            Action::Identify {
+                id: id(),
+                until: Some(Timestamp::from_millis(1_795_228_890_000)),
+            },
+        ),
+        (
+            "set-lights",
+            Action::SetLights {
+                settings: LightSettings {
+                    brightness: 20,
+                    quiet: Some("22:00-07:00".parse().unwrap()),
+                },
+            },
+        ),
         (
             "cordon",
             Action::Cordon {

@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use api::Timestamp;
-use cluster::Moment;
+use cluster::{Moment, lights};
 
 /// The clocks of this process.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,16 @@ impl Clock {
     /// For deciding: never goes back.
     pub(crate) fn now(&self) -> Moment {
         Moment::new(self.start.elapsed())
+    }
+
+    /// For lights: with the minute of the day where this controller is.
+    pub(crate) fn lights(&self) -> lights::Now {
+        let local = jiff::Zoned::now();
+        lights::Now {
+            wall: self.wall(),
+            minute_of_day: u16::from(local.hour().unsigned_abs()) * 60
+                + u16::from(local.minute().unsigned_abs()),
+        }
     }
 
     /// For showing: what the calendar says, which on a Pi without network may be nonsense.

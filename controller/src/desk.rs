@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{
     NodeId,
-    sync::{MAX_WAIT, SyncAnswer, SyncRequest},
+    sync::{MAX_WAIT, Orders, SyncAnswer, SyncRequest},
 };
-use cluster::{Action, Command, LeaderMemory, State, images, sync};
+use cluster::{Action, Command, LeaderMemory, State, images, lights, sync};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout_at},
@@ -95,7 +95,7 @@ impl Desk {
                 return SyncAnswer::NotAdmitted;
             }
             if let Some(mut orders) = sync::answer(&seen, from, &request) {
-                images::furnish(&mut orders, &seen, &self.memory(), from);
+                self.furnish(&mut orders, &seen, from);
                 return SyncAnswer::Orders(orders);
             }
             match timeout_at(deadline, state.changed()).await {
@@ -111,8 +111,15 @@ impl Desk {
         let Some(mut orders) = sync::orders_now(&seen, from, &request) else {
             return SyncAnswer::NotAdmitted;
         };
-        images::furnish(&mut orders, &seen, &self.memory(), from);
+        self.furnish(&mut orders, &seen, from);
         SyncAnswer::Orders(orders)
+    }
+
+    /// Adds what only the leader knows.
+    fn furnish(&self, orders: &mut Orders, state: &State, to: NodeId) {
+        let mut memory = self.memory();
+        images::furnish(orders, state, &memory, to);
+        lights::furnish(orders, state, &mut memory, to, self.clock.lights());
     }
 
     fn not_leader(&self) -> SyncAnswer {

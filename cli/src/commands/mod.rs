@@ -24,6 +24,7 @@ mod glob;
 mod human;
 mod image;
 mod invoke;
+mod lights;
 mod list;
 mod login;
 mod logins;
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     Logout(login::LogoutArgs),
     /// Show the nodes, and how they are
     Nodes(list::NodesArgs),
+    /// Have a node's light show which board it is
+    Identify(lights::IdentifyArgs),
+    /// Say how lights shine, or play what they can say
+    Lights(lights::LightsArgs),
     /// Show the functions, and how they stand
     #[command(aliases = ["list", "ls"])]
     Functions(list::FunctionsArgs),
@@ -114,6 +119,8 @@ async fn carry_out(command: Command, parser: clap::Command, out: &Out) -> Result
         Command::Login(args) => login::login(args, out).await,
         Command::Logout(args) => login::logout(args, out).await,
         Command::Nodes(args) => list::nodes(args, out).await,
+        Command::Identify(args) => lights::identify(args, out).await,
+        Command::Lights(args) => lights::lights(args, out).await,
         Command::Functions(args) => list::functions(args, out).await,
         Command::Describe(args) => describe::describe(args, out).await,
         Command::Why(args) => describe::why(args, out).await,

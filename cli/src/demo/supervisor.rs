@@ -158,6 +158,8 @@ fn start(pi: &VirtualPi, wiring: &Wiring) -> Result<Child> {
         .args(["--http", &pi.http.to_string()])
         .args(["--node-port", &pi.node_port.to_string()])
         .args(["--virtual-board", &board])
+        // The computer's own lights are not the virtual Pis'.
+        .args(["--light", "none"])
         // The demo holds the other end: should it be killed, its nodes end as well.
         .stdin(Stdio::piped())
         .stdout(log.try_clone().context("failed to open the log twice")?)
@@ -166,6 +168,10 @@ fn start(pi: &VirtualPi, wiring: &Wiring) -> Result<Child> {
         .process_group(0)
         .kill_on_drop(true);
     command.envs(ALLOCATOR);
+    let machine = pi.folder.file("machine");
+    if machine.is_dir() {
+        command.arg("--root").arg(machine);
+    }
     command.env("BRAMBLE_ADMIN_PASSWORD", &wiring.password);
     let child = command
         .spawn()

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{AgentConfig, discovery::Event};
+use agent::{AgentConfig, NodeLight, Stage, discovery::Event};
 use anyhow::{Context, Result};
 use api::{
     NodeId,
@@ -51,6 +51,8 @@ pub(super) struct Candidate<'a> {
     pub(super) brisk: bool,
     /// What visitors are shown meanwhile.
     pub(super) shown: Arc<Mutex<String>>,
+    /// The node's light.
+    pub(super) light: NodeLight,
 }
 
 /// What becomes known meanwhile.
@@ -179,7 +181,9 @@ impl Candidate<'_> {
             .is_none_or(agent::discovery::Interfaces::link_is_up)
     }
 
+    /// Shows what a bramble said that this node waits for.
     fn show(&self, words: String) {
+        self.light.stage(Stage::Waiting);
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 

@@ -16,6 +16,7 @@ mod card;
 mod door;
 mod home;
 mod http;
+mod lights;
 mod look;
 mod node_port;
 mod pass_on;
@@ -30,7 +31,9 @@ use std::{
     time::Duration,
 };
 
-use agent::{Agent, AgentConfig, Contacts, EngineConfig, OwnAddress, discovery::Interfaces};
+use agent::{
+    Agent, AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Stage, discovery::Interfaces,
+};
 use anyhow::{Context, Result, bail};
 use api::{
     Cpu, Memory, NodeId,
@@ -42,6 +45,7 @@ use api::{
 use clap::Args;
 use controller::ControllerConfig;
 use gateway::{Gateway, GatewayConfig};
+use hardware::light::LightConfig;
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -105,6 +109,15 @@ pub(crate) struct NodeArgs {
     #[arg(long, hide = true, value_parser = VirtualBoard::parse)]
     virtual_board: Option<VirtualBoard>,
 
+    /// Which light this node has, instead of what bramble.toml says; may be given more than once: onboard, led:NAME,
+    /// gpio:17, rgb:17,27,22, blinkt, terminal or none
+    #[arg(long, value_name = "LIGHT")]
+    light: Vec<LightConfig>,
+
+    /// Where the kernel's files are that tell of board and sensors
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    root: PathBuf,
+
     /// End in good order when standard input ends
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -157,8 +170,13 @@ fn start_logging() {
 
 async fn serve(args: NodeArgs) -> Result<()> {
     let stop = CancellationToken::new();
-    let serving = Node::prepare(args).await?.run(stop.clone());
-    serving.await
+    let mut node = Node::prepare(args).await?;
+    let wanted = lights::wanted(&node.args.light, &node.settings.lights);
+    let lights = lights::Lights::start(wanted, &node.args.root);
+    node.light = lights.light();
+    let outcome = node.run(stop).await;
+    lights.go_dark().await;
+    outcome
 }
 
 /// A node with all that it was told, before it is known whether it is part of a bramble.
@@ -172,6 +190,7 @@ struct Node {
     address: OwnAddress,
     ways: Ways,
     http_port: u16,
+    light: NodeLight,
 }
 
 impl Node {
@@ -182,7 +201,7 @@ impl Node {
         let key = Arc::new(home.key()?);
         let short = match &args.virtual_board {
             Some(board) => board.short.clone(),
-            None => hardware::board::read(Path::new("/")).short,
+            None => hardware::board::read(&args.root).short,
         };
         let name = settings.node_name.clone();
         let name = name.unwrap_or_else(|| format!("{short}-{}", key.id().tail()));
@@ -215,6 +234,7 @@ impl Node {
             address,
             ways,
             http_port,
+            light: NodeLight::default(),
         })
     }
 
@@ -248,6 +268,7 @@ impl Node {
     ) -> Result<Option<TcpListener>> {
         let shown = Arc::new(Mutex::new("This Pi looks for its bramble.".to_owned()));
         let stop_showing = stop.child_token();
+        self.light.stage(Stage::Looking);
         let mut showing = JoinSet::new();
         for listener in self.http_listeners().await? {
             showing.spawn(http::show(listener, Arc::clone(&shown), stop_showing.clone()));
@@ -261,6 +282,7 @@ impl Node {
             bramble: self.settings.bramble.as_deref().unwrap_or(DEFAULT_NAME),
             brisk: self.args.brisk,
             shown,
+            light: self.light.clone(),
         };
         let listener = candidate.run(listener, stop.child_token()).await;
         stop_showing.cancel();
@@ -276,6 +298,7 @@ impl Node {
         mut config: AgentConfig,
         stop: CancellationToken,
     ) -> Result<()> {
+        self.light.stage(Stage::Member);
         let id = identity.id();
         let bramble = BrambleId::from_authority(identity.authority());
         let client = Client::new(Arc::clone(&identity));
@@ -329,7 +352,7 @@ impl Node {
                 contacts: contacts.clone(),
             }),
         )?;
-        let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?;
+        let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?.with_light(self.light.clone());
         let front = http::Front::new(
             gateway.clone(),
             running.clone(),
@@ -385,6 +408,7 @@ impl Node {
             () = asked_to_end(self.args.until_stdin_ends) => Ok(()),
         };
         info!("stops");
+        self.light.stage(Stage::Leaving);
         stop.cancel();
         _ = tokio::time::timeout(STOP_GRACE, async { while parts.join_next().await.is_some() {} }).await;
         outcome
@@ -433,6 +457,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address: self.address.clone(),
             state_dir: self.home.path().to_owned(),
+            root: self.args.root.clone(),
             builtin_dir: builtin_dir(&this)?,
             engine,
             contacts: Contacts::default(),

@@ -189,6 +189,7 @@ impl Change<'_> {
         self.state.nodes.remove(&id);
         self.state.removed.insert(id);
         self.forget_key_of(id);
+        self.state.identify.remove(&id);
         if self.state.leader == Some(id) {
             self.state.leader = None;
         }

@@ -1,7 +1,4 @@
-use api::{
-    images::Brought,
-    sync::{Light, SyncRequest},
-};
+use api::{images::Brought, sync::SyncRequest};
 
 use super::*;
 use crate::{
@@ -220,12 +217,6 @@ fn orders_name_the_holders_of_what_a_node_lacks_and_nothing_else() {
         let memory = heard(&world, holdings);
         let request = report(&world.state, 1);
         let mut orders = crate::sync::orders_now(&world.state, pi(1), &request).unwrap();
-        assert_eq!(
-            orders.light,
-            Light {
-                leader: orders.light.leader
-            }
-        );
         furnish(&mut orders, &world.state, &memory, pi(1));
         assert_eq!(orders.holdings, Some(7));
         orders.holders

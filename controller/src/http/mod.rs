@@ -59,6 +59,8 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
     let controllers =
         needs(ViewNodes, get(nodes::controllers)).merge(needs(ChangeNodes, put(nodes::want_controllers)));
 
+    let lights = needs(ViewNodes, get(nodes::lights)).merge(needs(ChangeNodes, put(nodes::set_lights)));
+
     let images = needs(ViewFunctions, get(images::http::list))
         .merge(needs(ChangeFunctions, post(images::http::push)))
         .merge(needs(ChangeFunctions, delete(images::http::remove)));
@@ -98,6 +100,11 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             "/api/v1/nodes/{name}/controller",
             needs(ChangeNodes, put(nodes::wish_controller)),
         )
+        .route(
+            "/api/v1/nodes/{name}/identify",
+            needs(ChangeNodes, post(nodes::identify)),
+        )
+        .route("/api/v1/lights", lights)
         .route("/api/v1/waiting", needs(ViewNodes, get(nodes::waiting)))
         .route(
             "/api/v1/waiting/admit",

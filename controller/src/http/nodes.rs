@@ -1,13 +1,15 @@
 //! `/api/v1/`: what changes who is part of the bramble, and the first visit.
 
-use api::{NodeId, settings::is_host_name, v1};
+use std::time::Duration;
+
+use api::{NodeId, light::LightSettings, settings::is_host_name, v1};
 use axum::{
     Extension, Json,
     body::Bytes,
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use cluster::{Action, autopilot::Wish};
+use cluster::{Action, autopilot::Wish, lights::LONGEST_IDENTIFY};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -86,6 +88,62 @@ pub(crate) async fn remove(
         Ok(())
     };
     said(remove().await)
+}
+
+/// For how long a board shows which one it is, unless somebody says otherwise.
+const IDENTIFY: Duration = Duration::from_secs(60);
+
+/// POST `/api/v1/nodes/{name}/identify`: has a node's light show which board it is; the body may say for how long.
+pub(crate) async fn identify(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
+    let identify = async || {
+        let asked: v1::Identify = if body.is_empty() {
+            v1::Identify::default()
+        } else {
+            read(&body)?
+        };
+        let long = asked
+            .seconds
+            .map_or(IDENTIFY, |seconds| Duration::from_secs(seconds.into()));
+        if long > LONGEST_IDENTIFY {
+            return Err(ApiError::bad_request(
+                "a board identifies itself for 3600 seconds at most",
+            ));
+        }
+        let id = node(&controller, &name)?;
+        let until = (!long.is_zero()).then(|| controller.clock.wall().after(long));
+        controller.change(&user, Action::Identify { id, until }).await?;
+        Ok(())
+    };
+    said(identify().await)
+}
+
+/// GET `/api/v1/lights`: how all lights shine.
+pub(crate) async fn lights(State(controller): State<Controller>) -> Json<LightSettings> {
+    Json(controller.state().lights())
+}
+
+/// PUT `/api/v1/lights`: says how all lights shine.
+pub(crate) async fn set_lights(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    body: Bytes,
+) -> Response {
+    let set = async || {
+        let settings: LightSettings = read(&body)?;
+        if settings.brightness > 100 {
+            return Err(ApiError::bad_request(
+                "brightness is a percentage: 0 is dark, 100 is full",
+            ));
+        }
+        controller.change(&user, Action::SetLights { settings }).await?;
+        Ok(())
+    };
+    said(set().await)
 }
 
 /// PUT `/api/v1/nodes/{name}/name`: gives a node another name.

@@ -18,7 +18,6 @@ mod frame;
 pub mod lamp;
 mod pattern;
 mod player;
-mod quiet;
 mod says;
 pub mod svg;
 
@@ -28,7 +27,6 @@ pub use self::{
     frame::{Frame, PIXELS, changes_in, frame},
     lamp::{Lamp, LightError},
     player::Player,
-    quiet::{ParseQuietHoursError, QuietHours},
     says::{Says, Trouble},
 };
 

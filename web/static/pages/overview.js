@@ -6,6 +6,7 @@ import { send } from "../api.js";
 import { on } from "../live.js";
 import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
+import { light } from "../light.js";
 
 const CROWN = "M4 18h16M4 18L3 8l5 4 4-7 4 7 5-4-1 10";
 const WARNING = "M12 4l9 16H3zM12 10v4M12 17v.1";
@@ -44,10 +45,11 @@ function board(node) {
   const replicas = h("ul", { class: "dots" });
   const none = h("p", { class: "faint none" });
   const warnings = h("ul", { class: "warnings" });
+  const lit = light(node);
   const picture = new URL(small ? "../board-zero.svg" : "../board.svg", import.meta.url);
   const element = h("li", { class: "board" },
     h("img", { src: picture.pathname, alt: "", width: 72, height: 48 }),
-    h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase), about),
+    h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase, lit.element), about),
     h("div", { class: "gauges" }, memory.element, promised.element, load.element, heat),
     h("div", { class: "load" }, replicas, none),
     warnings);
@@ -57,6 +59,7 @@ function board(node) {
     update(now) {
       set(element, "class", `board ${now.phase}`);
       master.hidden = !now.leader;
+      lit.update(now);
       say(phase, { up: "up", down: "down", cordoned: "takes nothing new" }[now.phase]);
       set(phase, "class", `status ${{ up: "good", down: "bad", cordoned: "warn" }[now.phase]}`);
       say(about, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);

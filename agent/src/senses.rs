@@ -1,0 +1,250 @@
+//! How this node is: its sensors, looked at every few seconds, and what is wrong with the machine.
+//!
+//! One task looks, in a thread that may block: a card that dies takes seconds for the smallest answer. Whoever
+//! reports takes what was seen last.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::{
+    Memory, NodeVitals,
+    light::Says,
+    sensors::{Card, Link, Sensors, Severity, Warning},
+};
+use hardware::{
+    Board, CardSpeed, History, Known, Readings, System,
+    light::Trouble,
+    sensors::{Clock, LinkKind},
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{config::AgentConfig, shared::Shared};
+
+/// Time between two looks: soon enough for a dip of the voltage, seldom enough to cost nothing.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Where the speed of the card is kept, below the node's directory.
+const CARD_SPEED: &str = "card-speed.json";
+
+/// Looks at the machine, and remembers what happened to it.
+#[derive(Debug)]
+pub(crate) struct Senses {
+    config: Arc<AgentConfig>,
+    board: Board,
+    system: System,
+    history: History,
+    card_speed: Option<CardSpeed>,
+    began: Instant,
+}
+
+/// The speed of a card, as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    /// Which card: another one is measured anew.
+    card: Option<String>,
+    writes: u32,
+    p50_us: u64,
+    p99_us: u64,
+}
+
+impl Senses {
+    pub(crate) fn new(config: Arc<AgentConfig>) -> Self {
+        Self {
+            board: hardware::board::read(&config.root),
+            system: System::read(&config.root),
+            history: History::default(),
+            card_speed: None,
+            began: Instant::now(),
+            config,
+        }
+    }
+
+    /// Looks at everything once. Reads a few dozen small files of the kernel.
+    pub(crate) fn look(&mut self) -> NodeVitals {
+        let readings = self.readings();
+        let now = self.began.elapsed();
+        self.history.note(&readings, now);
+        let lent = self.config.virtual_board.as_ref();
+        let available = Memory::from_bytes(readings.memory_available_bytes);
+        let mut vitals = NodeVitals {
+            uptime_s: readings.uptime_s,
+            load: readings.load,
+            memory_available: lent.map_or(available, |lent| available.min(lent.memory)),
+            disk_total_bytes: readings.disk_total_bytes,
+            disk_free_bytes: readings.disk_free_bytes,
+            temperature_c: readings.temperature_c,
+            ..NodeVitals::default()
+        };
+        if self.is_its_own() {
+            vitals.sensors = sensors(&readings, &self.history, self.card_speed.as_ref(), now);
+            let known = Known {
+                board: &self.board,
+                system: &self.system,
+                history: &self.history,
+                card_speed: self.card_speed.as_ref(),
+                now,
+            };
+            vitals.problems = hardware::warnings(&readings, &known)
+                .into_iter()
+                .map(in_report)
+                .collect();
+        }
+        vitals
+    }
+
+    fn readings(&self) -> Readings {
+        hardware::sensors::read(&self.config.root, &self.config.state_dir)
+    }
+
+    /// A virtual Pi has neither card nor power supply: what is wrong with the computer that it runs on is no fault of
+    /// its own. One that is given files of its own has.
+    fn is_its_own(&self) -> bool {
+        self.config.virtual_board.is_none() || self.config.root != Path::new("/")
+    }
+
+    /// Measures how fast the card is, once in its life, or finds what was measured. Takes up to ten seconds.
+    fn measure_card(&mut self) {
+        if !self.is_its_own() {
+            return;
+        }
+        let card = self.readings().storage.and_then(|storage| storage.cid);
+        let file = self.config.state_dir.join(CARD_SPEED);
+        self.card_speed = kept(&file, card.as_deref()).or_else(|| {
+            let began = Instant::now();
+            let speed = hardware::measure_card(&self.config.state_dir, || began.elapsed());
+            match speed {
+                Ok(speed) => {
+                    info!(p50 = ?speed.p50, p99 = ?speed.p99, "measured how fast the card writes");
+                    keep(&file, card, &speed);
+                    Some(speed)
+                }
+                Err(error) => {
+                    warn!(%error, "failed to measure how fast the card writes; tried again at the next start");
+                    None
+                }
+            }
+        });
+    }
+}
+
+fn kept(file: &PathBuf, card: Option<&str>) -> Option<CardSpeed> {
+    let kept: Kept = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    (kept.card.as_deref() == card).then_some(CardSpeed {
+        writes: kept.writes,
+        p50: Duration::from_micros(kept.p50_us),
+        p99: Duration::from_micros(kept.p99_us),
+    })
+}
+
+fn keep(file: &PathBuf, card: Option<String>, speed: &CardSpeed) {
+    let kept = Kept {
+        card,
+        writes: speed.writes,
+        p50_us: micros(speed.p50),
+        p99_us: micros(speed.p99),
+    };
+    let text = serde_json::to_vec(&kept).expect("numbers and a text");
+    if let Err(error) = fs::write(file, text) {
+        warn!(%error, file = %file.display(), "failed to keep how fast the card writes");
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Looks every few seconds until `stop`; measures the card first.
+pub(crate) async fn run(senses: Senses, shared: Arc<Shared>, stop: CancellationToken) {
+    let look = |mut senses: Senses, first: bool| async move {
+        let looked = tokio::task::spawn_blocking(move || {
+            if first {
+                senses.measure_card();
+            }
+            let vitals = senses.look();
+            (senses, vitals)
+        });
+        looked.await.ok()
+    };
+    let mut next = Some((senses, true));
+    while let Some((senses, first)) = next.take() {
+        let looked = tokio::select! {
+            () = stop.cancelled() => return,
+            looked = look(senses, first) => looked,
+        };
+        let Some((senses, vitals)) = looked else { return };
+        shared.vitals.send_replace(vitals);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(LOOK) => {}
+        }
+        next = Some((senses, false));
+    }
+}
+
+fn sensors(readings: &Readings, history: &History, speed: Option<&CardSpeed>, now: Duration) -> Sensors {
+    let power = readings.power;
+    let knows_power = power.alarm.is_some() || power.throttled.is_some();
+    Sensors {
+        frequency_mhz: readings.frequency.map(|frequency| frequency.now_mhz),
+        under_voltage: knows_power.then(|| power.is_low()),
+        under_voltage_ago_s: history.low_power.ago(now).map(|ago| ago.as_secs()),
+        throttled: power.throttled.map(|bits| bits.slowed()),
+        memory_pressure_percent: readings.memory_pressure.map(|pressure| pressure.some_60_s),
+        memory_limits: readings.memory_limits,
+        card: readings.storage.as_ref().map(|storage| Card {
+            device: storage.device.clone(),
+            name: storage.name.clone(),
+            serial: storage.serial.clone(),
+            size_bytes: storage.size_bytes,
+            written_since_boot_bytes: storage.written_since_boot_bytes,
+            written_ever_bytes: storage.written_ever_bytes,
+            write_p50_us: speed.map(|speed| micros(speed.p50)),
+            write_p99_us: speed.map(|speed| micros(speed.p99)),
+        }),
+        links: readings.links.iter().map(link).collect(),
+        clock_set: Some(readings.clock == Clock::Set),
+        root_read_only: readings.root_read_only,
+    }
+}
+
+fn link(link: &hardware::sensors::Link) -> Link {
+    let (wireless, speed_mbit, signal_dbm) = match link.kind {
+        LinkKind::Wired { speed_mbit } => (false, speed_mbit, None),
+        LinkKind::Wifi { signal_dbm } => (true, None, signal_dbm),
+    };
+    Link {
+        name: link.name.clone(),
+        up: link.up,
+        wireless,
+        speed_mbit,
+        signal_dbm,
+    }
+}
+
+fn in_report(warning: hardware::Warning) -> Warning {
+    Warning {
+        code: warning.code.to_string(),
+        severity: match warning.code.severity() {
+            hardware::Severity::Notice => Severity::Notice,
+            hardware::Severity::Warning => Severity::Warning,
+            hardware::Severity::Serious => Severity::Serious,
+        },
+        light: warning.code.trouble().map(|trouble| match trouble {
+            Trouble::Card => Says::WarningCard,
+            Trouble::Heat => Says::WarningHeat,
+            Trouble::Power => Says::WarningPower,
+        }),
+        sentence: warning.sentence,
+        cure: warning.cure,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! `bramble identify` and `bramble lights`.
+
+use std::{path::PathBuf, time::Duration};
+
+use api::{
+    light::{LightSettings, QuietHours},
+    v1::Identify,
+};
+use clap::Args;
+use hardware::light::{LightConfig, LightStatus, Player, Says};
+use http::Method;
+
+use super::{
+    connect::{Api, Target},
+    failure::Failure,
+    out::Out,
+};
+
+/// How long each message is shown.
+const EACH: Duration = Duration::from_secs(4);
+
+/// A player forgets what was not confirmed for longer.
+const CONFIRM: Duration = Duration::from_millis(500);
+
+/// What `identify` is told.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  bramble identify pi-3b-plus-7f2a              its light blinks for a minute
+  bramble identify pi-3b-plus-7f2a --for 600
+  bramble identify pi-3b-plus-7f2a --stop")]
+pub(crate) struct IdentifyArgs {
+    /// Name of the node
+    node: String,
+
+    #[command(flatten)]
+    target: Target,
+
+    /// For how long, in seconds
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+
+    /// Not any longer
+    #[arg(long, conflicts_with = "seconds")]
+    stop: bool,
+}
+
+/// What `lights` is told.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  bramble lights                                how bright they are
+  bramble lights --brightness 20
+  bramble lights --quiet 22:00-07:00
+  bramble lights --quiet none
+  bramble lights --demo                         play all there is, in this terminal
+  bramble lights --demo --light blinkt          play it on a light of this Pi")]
+pub(crate) struct LightsArgs {
+    #[command(flatten)]
+    target: Target,
+
+    /// How bright all lights are, in percent; 0 is dark
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    brightness: Option<u8>,
+
+    /// Hours of every day in which all lights stay dark, such as 22:00-07:00; `none` ends that
+    #[arg(long, value_name = "HOURS", value_parser = quiet)]
+    quiet: Option<Quiet>,
+
+    /// Play everything that a light can say, here
+    #[arg(long, conflicts_with_all = ["brightness", "quiet"])]
+    demo: bool,
+
+    /// On which light to play it
+    #[arg(long, value_name = "LIGHT", default_value = "terminal", requires = "demo")]
+    light: LightConfig,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Quiet(Option<QuietHours>);
+
+fn quiet(text: &str) -> Result<Quiet, String> {
+    match text {
+        "none" => Ok(Quiet(None)),
+        hours => hours
+            .parse()
+            .map(|hours| Quiet(Some(hours)))
+            .map_err(|error: api::light::ParseQuietHoursError| error.to_string()),
+    }
+}
+
+/// Has a node's light show which board it is.
+pub(crate) async fn identify(args: IdentifyArgs, out: &Out) -> Result<(), Failure> {
+    let api = args.target.connect(None).await?;
+    let seconds = if args.stop { 0 } else { args.seconds };
+    let path = format!("/api/v1/nodes/{}/identify", args.node);
+    let body = Identify {
+        seconds: Some(seconds),
+    };
+    api.send_json(Method::POST, &path, &body).await?;
+    out.line(match seconds {
+        0 => format!("{} says what it said before.", args.node),
+        _ => format!("The light of {} blinks for {seconds} s.", args.node),
+    })
+}
+
+/// Says or changes how lights shine, or plays what they can say.
+pub(crate) async fn lights(args: LightsArgs, out: &Out) -> Result<(), Failure> {
+    if args.demo {
+        return play(args.light, out).await;
+    }
+    let api = args.target.connect(None).await?;
+    let settings: LightSettings = api.get("/api/v1/lights").await?;
+    let wanted = LightSettings {
+        brightness: args.brightness.unwrap_or(settings.brightness),
+        quiet: args.quiet.map_or(settings.quiet, |Quiet(hours)| hours),
+    };
+    if wanted != settings {
+        change(&api, &wanted).await?;
+    }
+    out.line(match wanted.quiet {
+        Some(hours) => format!(
+            "Lights shine at {} %, and not at all from {hours}.",
+            wanted.brightness
+        ),
+        None => format!("Lights shine at {} %.", wanted.brightness),
+    })
+}
+
+async fn change(api: &Api, settings: &LightSettings) -> Result<(), Failure> {
+    api.send_json(Method::PUT, "/api/v1/lights", settings).await?;
+    Ok(())
+}
+
+async fn play(light: LightConfig, out: &Out) -> Result<(), Failure> {
+    let complain = |error: hardware::light::LightError| complain_of(&error);
+    let player = Player::start(light, PathBuf::from("/"), complain)
+        .map_err(|error| Failure::failed(format!("failed to start the light: {error}")))?;
+    for says in Says::ALL {
+        out.line(format!("{} ({})", says.meaning(), says.rhythm()))?;
+        for _ in 0..(EACH.as_millis() / CONFIRM.as_millis()) {
+            player.set(LightStatus::of(says));
+            tokio::time::sleep(CONFIRM).await;
+        }
+        out.line("")?;
+    }
+    Ok(())
+}
+
+/// A light that does not work is said where errors go.
+#[expect(clippy::print_stderr, reason = "complaints of a command belong there")]
+fn complain_of(error: &dyn std::error::Error) {
+    eprintln!("bramble: {error}");
+}

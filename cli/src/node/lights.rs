@@ -1,0 +1,75 @@
+//! The node's lights: which there are, from their start until the node has ended.
+
+use std::path::PathBuf;
+
+use agent::{NodeLight, Stage};
+use hardware::light::LightConfig;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// The lights of this node, all saying the same.
+#[derive(Debug)]
+pub(super) struct Lights {
+    light: NodeLight,
+    dark: CancellationToken,
+    shining: JoinSet<()>,
+}
+
+impl Lights {
+    /// Lights what there is on the machine whose files are below `root`.
+    pub(super) fn start(configs: Vec<LightConfig>, root: &PathBuf) -> Self {
+        let (light, dark, mut shining) = (NodeLight::default(), CancellationToken::new(), JoinSet::new());
+        for config in configs {
+            shining.spawn(light.clone().drive(config, root.clone(), dark.clone()));
+        }
+        Self { light, dark, shining }
+    }
+
+    /// What they are told.
+    pub(super) fn light(&self) -> NodeLight {
+        self.light.clone()
+    }
+
+    /// Makes them dark, last of all: then the board may be unplugged.
+    pub(super) async fn go_dark(mut self) {
+        self.light.stage(Stage::Leaving);
+        self.dark.cancel();
+        while self.shining.join_next().await.is_some() {}
+    }
+}
+
+/// Which lights this node has: those of the command line, else those of the card, else the board's own. A line that
+/// names none is complained of and stops nothing.
+pub(super) fn wanted(told: &[LightConfig], card: &[String]) -> Vec<LightConfig> {
+    if !told.is_empty() {
+        return told.to_vec();
+    }
+    if card.is_empty() {
+        return vec![LightConfig::default()];
+    }
+    let parsed = card.iter().map(|line| line.parse());
+    parsed
+        .filter_map(|light| {
+            light
+                .inspect_err(|error| warn!("bramble.toml, light: {error}"))
+                .ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_comes_before_the_card_and_the_card_before_the_boards_own_light() {
+        let card = ["blinkt".to_owned(), "gpio:99".to_owned(), "led:ACT".to_owned()];
+        assert_eq!(wanted(&[], &[]), [LightConfig::Onboard]);
+        assert_eq!(wanted(&[LightConfig::None], &card), [LightConfig::None]);
+        assert_eq!(
+            wanted(&[], &card),
+            ["blinkt".parse().unwrap(), "led:ACT".parse().unwrap()]
+        );
+    }
+}
