@@ -68,7 +68,7 @@ struct Customise {
     /// The image with the settings; the same file again writes into it
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Name of the bramble: the portal is http://NAME.local
+    /// Name of the bramble, and of its portal before .local
     #[arg(long, value_name = "NAME", default_value = "bramble")]
     bramble: String,
     /// Another name for the portal
