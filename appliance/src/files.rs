@@ -33,48 +33,20 @@ pub const FILES: &[File] = &files![
     "usr/lib/systemd/system/ssh.service.d/50-bramble.conf",
     "usr/lib/systemd/system/wpa_supplicant@wlan0.service.d/50-bramble.conf",
     "usr/lib/systemd/zram-generator.conf",
+    "usr/lib/udev/rules.d/80-bramble-wifi.rules",
 ];
 
-/// Units that start by themselves, as (target that wants them, unit, file of the unit).
-pub const ENABLED: &[(&str, &str, &str)] = &[
-    (
-        "sysinit.target",
-        "bramble-firstboot.service",
-        "bramble-firstboot.service",
-    ),
-    (
-        "multi-user.target",
-        "bramble-grow.service",
-        "bramble-grow.service",
-    ),
-    (
-        "multi-user.target",
-        "bramble-status.service",
-        "bramble-status.service",
-    ),
-    ("multi-user.target", "bramble.service", "bramble.service"),
-    ("multi-user.target", "docker.service", "docker.service"),
-    ("multi-user.target", "ssh.service", "ssh.service"),
-    (
-        "multi-user.target",
-        "systemd-networkd.service",
-        "systemd-networkd.service",
-    ),
-    (
-        "multi-user.target",
-        "wpa_supplicant@wlan0.service",
-        "wpa_supplicant@.service",
-    ),
-    (
-        "sysinit.target",
-        "systemd-resolved.service",
-        "systemd-resolved.service",
-    ),
-    (
-        "sysinit.target",
-        "systemd-timesyncd.service",
-        "systemd-timesyncd.service",
-    ),
+/// Units that start by themselves, each after the target that wants it.
+pub const ENABLED: &[(&str, &str)] = &[
+    ("sysinit.target", "bramble-firstboot.service"),
+    ("multi-user.target", "bramble-grow.service"),
+    ("multi-user.target", "bramble-status.service"),
+    ("multi-user.target", "bramble.service"),
+    ("multi-user.target", "docker.service"),
+    ("multi-user.target", "ssh.service"),
+    ("multi-user.target", "systemd-networkd.service"),
+    ("sysinit.target", "systemd-resolved.service"),
+    ("sysinit.target", "systemd-timesyncd.service"),
 ];
 
 /// Units that a Debian system starts and the appliance does without.

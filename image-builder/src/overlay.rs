@@ -30,10 +30,10 @@ pub fn overlay(arch: Arch, programs: &Programs, version: &str) -> Tree {
     for file in appliance::files::FILES {
         tree.file(file.path, 0o644, file.content);
     }
-    for (target, unit, file) in appliance::files::ENABLED {
+    for (target, unit) in appliance::files::ENABLED {
         tree.link(
             format!("etc/systemd/system/{target}.wants/{unit}"),
-            format!("/usr/lib/systemd/system/{file}"),
+            format!("/usr/lib/systemd/system/{unit}"),
         );
     }
     for unit in appliance::files::MASKED {

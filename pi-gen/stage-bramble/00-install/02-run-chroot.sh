@@ -15,7 +15,7 @@ done
 
 # Raspberry Pi OS has one partition for everything; its own first start lets it grow.
 systemctl enable bramble-firstboot.service bramble-status.service bramble.service docker.service ssh.service \
-	systemd-networkd.service systemd-resolved.service systemd-timesyncd.service wpa_supplicant@wlan0.service
+	systemd-networkd.service systemd-resolved.service systemd-timesyncd.service
 
 for user in $(awk -F: '$3 >= 1000 && $3 < 60000 {print $1}' /etc/passwd); do
 	passwd --lock "${user}" >/dev/null
