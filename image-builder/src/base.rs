@@ -56,8 +56,10 @@ const PACKAGES: &[&str] = &[
     "dosfstools",
 ];
 
-/// Files of packages that no Pi reads. Device trees of other makers' boards alone are 55 MB.
-const LEFT_OUT: &[&str] = &[
+/// Rules for dpkg: mostly files of packages that no Pi reads. Device trees of other makers' boards alone are 55 MB.
+const DPKG_RULES: &[&str] = &[
+    // Settings that are there before their package are ours, and nobody is there to be asked.
+    "force-confold",
     "path-exclude=/usr/share/man/*",
     "path-exclude=/usr/share/locale/*",
     "path-exclude=/usr/share/info/*",
@@ -124,7 +126,7 @@ impl Base {
             format!("--essential-hook={BEFORE}"),
             format!("--customize-hook={AFTER}"),
         ];
-        arguments.extend(LEFT_OUT.iter().map(|rule| format!("--dpkgopt={rule}")));
+        arguments.extend(DPKG_RULES.iter().map(|rule| format!("--dpkgopt={rule}")));
         arguments.extend([SUITE.to_owned(), out.to_owned()]);
         let components = "main non-free-firmware";
         arguments.extend([
