@@ -35,6 +35,7 @@ check: ## what has to hold before a change lands: format, lints, docs, arrows be
 	scripts/check-dependencies
 	scripts/check-scripts
 	scripts/check-pi-gen
+	scripts/check-units
 
 bench: ## print figures: invocation path beside nginx, memory, start times, bytes per commit
 	scripts/bench

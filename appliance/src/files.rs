@@ -54,6 +54,8 @@ pub const MASKED: &[&str] = &[
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
+    // Its keys would lie in the root; ssh.service makes one in /var.
+    "sshd-keygen.service",
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "systemd-networkd-wait-online.service",

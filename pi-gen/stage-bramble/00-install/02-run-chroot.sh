@@ -8,7 +8,7 @@ etc/localtime /run/bramble/localtime
 LINKS
 
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
-	systemd-networkd-wait-online.service wpa_supplicant.service NetworkManager.service NetworkManager-wait-online.service \
+	systemd-networkd-wait-online.service sshd-keygen.service wpa_supplicant.service NetworkManager.service NetworkManager-wait-online.service \
 	rpi-resize-swap-file.service userconfig.service; do
 	ln -sfn /dev/null "/etc/systemd/system/${unit}"
 done
