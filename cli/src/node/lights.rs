@@ -1,6 +1,6 @@
 //! The node's lights: which there are, from their start until the node has ended.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use agent::{NodeLight, Stage};
 use hardware::light::LightConfig;
@@ -18,10 +18,10 @@ pub(super) struct Lights {
 
 impl Lights {
     /// Lights what there is on the machine whose files are below `root`.
-    pub(super) fn start(configs: Vec<LightConfig>, root: &PathBuf) -> Self {
+    pub(super) fn start(configs: Vec<LightConfig>, root: &Path) -> Self {
         let (light, dark, mut shining) = (NodeLight::default(), CancellationToken::new(), JoinSet::new());
         for config in configs {
-            shining.spawn(light.clone().drive(config, root.clone(), dark.clone()));
+            shining.spawn(light.clone().drive(config, root.to_owned(), dark.clone()));
         }
         Self { light, dark, shining }
     }
