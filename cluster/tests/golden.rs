@@ -247,22 +247,6 @@ fn actions() -> Vec<(&'static str, Action)> {
         ),
         ("checkpoint-totals", Action::CheckpointTotals { totals: totals() }),
         (
-            "identify",
-            Action::Identify {
-                id: id(),
-                until: Some(Timestamp::from_millis(1_795_228_890_000)),
-            },
-        ),
-        (
-            "set-lights",
-            Action::SetLights {
-                settings: LightSettings {
-                    brightness: 20,
-                    quiet: Some("22:00-07:00".parse().unwrap()),
-                },
-            },
-        ),
-        (
             "cordon",
             Action::Cordon {
                 id: id(),
@@ -284,6 +268,22 @@ fn actions() -> Vec<(&'static str, Action)> {
         ),
         ("remove-node", Action::RemoveNode { id: id() }),
         ("remove-function", Action::RemoveFunction { name: name() }),
+        (
+            "identify",
+            Action::Identify {
+                id: id(),
+                until: Some(Timestamp::from_millis(1_795_228_890_000)),
+            },
+        ),
+        (
+            "set-lights",
+            Action::SetLights {
+                settings: LightSettings {
+                    brightness: 20,
+                    quiet: Some("22:00-07:00".parse().unwrap()),
+                },
+            },
+        ),
     ]
 }
 
