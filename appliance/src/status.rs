@@ -54,7 +54,10 @@ impl Status {
         if let Some(address) = self.addresses.first()
             && let Ok(code) = QrCode::new(url(*address))
         {
-            let drawn = code.render::<unicode::Dense1x2>().quiet_zone(true).build();
+            // Screens are dark where paper is light.
+            let (light, dark) = (unicode::Dense1x2::Dark, unicode::Dense1x2::Light);
+            let mut drawn = code.render::<unicode::Dense1x2>();
+            let drawn = drawn.light_color(light).dark_color(dark).quiet_zone(true).build();
             _ = write!(text, "\n{drawn}\n");
         }
         text + "\n"
