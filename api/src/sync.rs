@@ -136,7 +136,10 @@ pub struct FunctionCounters {
 /// What the leader answers, or why it does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one is made at a time, and sent at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made at a time, and sent at once"
+)]
 pub enum SyncAnswer {
     /// The work order.
     Orders(Orders),

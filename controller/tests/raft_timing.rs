@@ -1,8 +1,6 @@
 //! How quickly a lost leader is replaced, and that slow cards replace none: three controllers in one process, by a
 //! clock that is paused where time has to fly. `cargo bench -p controller --bench failover` has the distributions.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod raft_support;
 
 use std::time::Duration;

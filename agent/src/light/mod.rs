@@ -1,4 +1,4 @@
-//! This node's light: what the leader has it say, merged with what only this node knows ([`merge`], pure), on the lamp
+//! This node's light: what the leader has it say, merged with what only this node knows (`merge`, pure), on the lamp
 //! that the node has (`hardware`).
 //!
 //! The agent drives it: a program that hangs or was killed confirms nothing, and its light stops within two seconds.

@@ -33,7 +33,7 @@ fn heard(world: &World, calls: u64, problems: &[Warning]) -> LeaderMemory {
                 &mut memory,
                 pi(number),
                 &request,
-                moment(second * 1000 + number as u64 * 950),
+                moment(second * 1000 + u64::try_from(number).unwrap() * 950),
             );
         }
     }
