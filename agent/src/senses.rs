@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -134,7 +134,7 @@ impl Senses {
     }
 }
 
-fn kept(file: &PathBuf, card: Option<&str>) -> Option<CardSpeed> {
+fn kept(file: &Path, card: Option<&str>) -> Option<CardSpeed> {
     let kept: Kept = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     (kept.card.as_deref() == card).then_some(CardSpeed {
         writes: kept.writes,
@@ -143,7 +143,7 @@ fn kept(file: &PathBuf, card: Option<&str>) -> Option<CardSpeed> {
     })
 }
 
-fn keep(file: &PathBuf, card: Option<String>, speed: &CardSpeed) {
+fn keep(file: &Path, card: Option<String>, speed: &CardSpeed) {
     let kept = Kept {
         card,
         writes: speed.writes,

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use api::{Cpu, NodeId};
 use tempfile::TempDir;
