@@ -5,14 +5,15 @@
 //! has taken one in between.
 
 use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use anyhow::{Context, Result};
 use api::{NodeId, node::EngineKind};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpSocket;
 use transport::NodeKey;
 
 use super::{boards, layout::Layout, supervisor::VirtualPi};
@@ -58,13 +59,13 @@ fn random() -> Result<String> {
 }
 
 /// Makes what is missing of `count` nodes, and writes the settings that all their cards have. Nodes beyond `count` from an earlier start
-/// stay in the folder and are not started.
+/// stay in the folder and are not started. Their addresses stay theirs while what is answered with them is held.
 pub(super) fn nodes(
     layout: &Layout,
     count: usize,
     engine: EngineKind,
     docker: Option<&str>,
-) -> Result<Vec<VirtualPi>> {
+) -> Result<(Vec<VirtualPi>, Vec<Reserved>)> {
     let mut names = layout.node_names()?;
     while names.len() < count {
         names.push(mint_node(layout, names.len())?);
@@ -72,7 +73,7 @@ pub(super) fn nodes(
     layout.set_node_names(&names)?;
     names.truncate(count);
 
-    let mut given = Vec::new();
+    let (mut given, mut reserved) = (Vec::new(), Vec::new());
     for name in names {
         let folder = layout.node(&name);
         let key =
@@ -80,10 +81,10 @@ pub(super) fn nodes(
         let kept: Option<Addresses> = fs::read_to_string(folder.file("addresses.toml"))
             .ok()
             .and_then(|text| toml::from_str(&text).ok());
-        let addresses = Addresses {
-            http: free_address(kept.map(|kept| kept.http))?,
-            node_port: free_address(kept.map(|kept| kept.node_port))?,
-        };
+        let (http, http_held) = Reserved::address(kept.map(|kept| kept.http))?;
+        let (node_port, node_port_held) = Reserved::address(kept.map(|kept| kept.node_port))?;
+        reserved.extend([http_held, node_port_held]);
+        let addresses = Addresses { http, node_port };
         let text = toml::to_string(&addresses).context("failed to write addresses as TOML")?;
         fs::write(folder.file("addresses.toml"), text).context("failed to keep a node's addresses")?;
         given.push((name, key.id(), folder, addresses));
@@ -118,7 +119,7 @@ pub(super) fn nodes(
             folder,
         }
     };
-    Ok(given.into_iter().enumerate().map(virtual_pi).collect())
+    Ok((given.into_iter().enumerate().map(virtual_pi).collect(), reserved))
 }
 
 /// What is on every card of the demo, as bramble.toml.
@@ -144,28 +145,38 @@ fn name_of(index: usize, id: NodeId) -> String {
     format!("{}-{}", boards::lent_to(index).short, id.tail())
 }
 
-/// `kept`, if nobody has taken it; else an address on loopback that is free at this moment.
-fn free_address(kept: Option<SocketAddr>) -> Result<SocketAddr> {
-    if let Some(kept) = kept
-        && TcpListener::bind(kept).is_ok()
-    {
-        return Ok(kept);
+/// An address that nobody else is given as long as this is held: bound, but listening to nobody. The node binds it, too,
+/// and listens.
+pub(super) struct Reserved(#[expect(dead_code, reason = "held, and never used")] TcpSocket);
+
+impl Reserved {
+    /// `kept`, if nobody has taken it; else an address on loopback that is free.
+    fn address(kept: Option<SocketAddr>) -> Result<(SocketAddr, Self)> {
+        let bind = |address| {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok::<_, io::Error>((socket.local_addr()?, Self(socket)))
+        };
+        if let Some(kept) = kept
+            && let Ok(reserved) = bind(kept)
+        {
+            return Ok(reserved);
+        }
+        bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("failed to find a free port on loopback")
     }
-    let any =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port on loopback")?;
-    any.local_addr().context("failed to read an address")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_start_gives_the_same_names_keys_and_password() {
+    #[tokio::test]
+    async fn a_second_start_gives_the_same_names_keys_and_password() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::create(folder.path()).unwrap();
         let start = |count| {
-            let nodes = nodes(&layout, count, EngineKind::Process, None).unwrap();
+            let (nodes, _) = nodes(&layout, count, EngineKind::Process, None).unwrap();
             nodes
                 .into_iter()
                 .map(|node| (node.name, node.id))
@@ -183,11 +194,11 @@ mod tests {
         assert_eq!(password(&layout).unwrap(), password(&layout).unwrap());
     }
 
-    #[test]
-    fn all_cards_say_the_same_and_are_read_without_complaint() {
+    #[tokio::test]
+    async fn all_cards_say_the_same_and_are_read_without_complaint() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::create(folder.path()).unwrap();
-        let nodes = nodes(&layout, 3, EngineKind::Process, None).unwrap();
+        let (nodes, _) = nodes(&layout, 3, EngineKind::Process, None).unwrap();
         let (settings, complaints) = api::settings::read(&fs::read_to_string(&nodes[0].settings).unwrap());
         assert_eq!(complaints, []);
         assert_eq!(settings.peers.len(), 3);

@@ -171,7 +171,7 @@ async fn start(args: DemoArgs) -> Result<()> {
         .expect("one of the two is there");
     let layout = Layout::create(&root)?;
     let password = mint::password(&layout)?;
-    let nodes = mint::nodes(&layout, usize::from(args.nodes), engine, docker_socket.as_deref())?;
+    let (nodes, _reserved) = mint::nodes(&layout, usize::from(args.nodes), engine, docker_socket.as_deref())?;
 
     println!("Portal: {portal}");
     println!("User: {USER}");
