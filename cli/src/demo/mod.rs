@@ -278,7 +278,7 @@ async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi], controllers: 
                 println!("{up} of {wanted} nodes are up.");
                 seen = up;
             }
-            if up >= wanted && enough {
+            if up >= wanted && enough && all_answer(nodes).await {
                 println!("Ready after {:.1} s.", began.elapsed().as_secs_f64());
                 return Ok(());
             }
@@ -293,6 +293,20 @@ async fn wait_until_ready(client: &ApiClient, nodes: &[VirtualPi], controllers: 
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Whether every node that is plugged in answers for the bramble at its own address.
+async fn all_answer(nodes: &[VirtualPi]) -> bool {
+    for node in nodes.iter().filter(|node| !node.folder.is_unplugged()) {
+        let Ok(client) = ApiClient::new(&format!("http://{}", node.http), USER, "") else {
+            return false;
+        };
+        let answer = client.send(http::Method::GET, "/healthz", "").await;
+        if !answer.is_ok_and(|answer| answer.status.is_success()) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Says how many controllers there should be; whether that was taken.

@@ -40,9 +40,14 @@ impl Server {
         port: u16,
         says: impl Fn(&str, bool) -> Says + Clone + Send + 'static,
     ) -> Self {
-        let udp = UdpSocket::bind((address, port)).unwrap();
-        let port = udp.local_addr().unwrap().port();
-        let tcp = TcpListener::bind((address, port)).unwrap();
+        // A port that is free for one may be somebody's for the other: another one, then.
+        let (udp, tcp, port) = loop {
+            let udp = UdpSocket::bind((address, port)).unwrap();
+            let port = udp.local_addr().unwrap().port();
+            if let Ok(tcp) = TcpListener::bind((address, port)) {
+                break (udp, tcp, port);
+            }
+        };
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (log, says_by_tcp) = (asked.clone(), says.clone());
         thread::spawn(move || {
