@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Mutex,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -31,8 +33,15 @@ struct Table {
     _folder: tempfile::TempDir,
 }
 
+/// One that no other test of this program was given.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address) {
+            return address;
+        }
+    }
 }
 
 impl Table {
@@ -194,7 +203,7 @@ fn cards_with_one_join_key_become_one_bramble_and_the_first_visitor_needs_the_co
         (nodes.iter().filter(|node| node["phase"] == "up").count() == 4).then_some(nodes)
     });
     assert_eq!(nodes.iter().filter(|node| node["leader"] == true).count(), 1);
-    let names: std::collections::BTreeSet<_> = nodes.iter().map(|node| node["name"].to_string()).collect();
+    let names: BTreeSet<_> = nodes.iter().map(|node| node["name"].to_string()).collect();
     assert_eq!(names.len(), 4, "each has a name of its own: {names:?}");
     wait_for("three controllers", || {
         let controllers = first
