@@ -165,7 +165,7 @@ fn a_registry_is_asked_with_credentials_and_a_tag_that_moves_changes_nothing_unt
         engine.docker(&["push", &name]).unwrap();
         engine.docker(&["rmi", &name]).unwrap();
         // Its node tells the leader within seconds that it holds the image no more.
-        std::thread::sleep(std::time::Duration::from_secs(5));
+        std::thread::sleep(Duration::from_secs(5));
     };
     publish("first");
 
