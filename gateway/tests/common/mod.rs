@@ -247,6 +247,8 @@ pub(crate) struct Replica {
     pub(crate) connections: Arc<AtomicU32>,
     /// Connections that have not ended.
     pub(crate) open: Arc<AtomicU32>,
+    /// Most connections that were open at the same time.
+    pub(crate) most_open: Arc<AtomicU32>,
     /// Calls under way.
     pub(crate) busy: Arc<AtomicU32>,
     /// Bytes of answers that were cut off before their end.
@@ -281,13 +283,14 @@ impl Replica {
             calls: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
+            most_open: Arc::default(),
             busy: Arc::default(),
             sent: Arc::default(),
             stop: CancellationToken::new(),
         };
         let (calls, busy, sent) = (replica.calls.clone(), replica.busy.clone(), replica.sent.clone());
         let (stop, connections) = (replica.stop.clone(), replica.connections.clone());
-        let open = replica.open.clone();
+        let (open, most_open) = (replica.open.clone(), replica.most_open.clone());
         tokio::spawn(async move {
             loop {
                 let (socket, _) = tokio::select! {
@@ -295,7 +298,8 @@ impl Replica {
                     () = stop.cancelled() => return,
                 };
                 connections.fetch_add(1, Ordering::SeqCst);
-                open.fetch_add(1, Ordering::SeqCst);
+                let now_open = open.fetch_add(1, Ordering::SeqCst) + 1;
+                most_open.fetch_max(now_open, Ordering::SeqCst);
                 let ends = Busy(open.clone());
                 let (calls, busy, sent, stop) = (calls.clone(), busy.clone(), sent.clone(), stop.clone());
                 let service = service_fn(move |request| {

@@ -164,10 +164,11 @@ fn a_registry_is_asked_with_credentials_and_a_tag_that_moves_changes_nothing_unt
         engine.docker(&["load", "-i", file.to_str().unwrap()]).unwrap();
         engine.docker(&["push", &name]).unwrap();
         engine.docker(&["rmi", &name]).unwrap();
-        // Its node tells the leader within seconds that it holds the image no more.
-        std::thread::sleep(Duration::from_secs(5));
     };
     publish("first");
+    world.wait("the leader to know that its node holds it no more", |world| {
+        world.image(&name).is_none().then_some(())
+    });
 
     world.deploy("hello", &name, &json!({}));
     let why = world.wait("the registry to refuse", |world| {
