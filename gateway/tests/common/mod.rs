@@ -247,8 +247,6 @@ pub(crate) struct Replica {
     pub(crate) connections: Arc<AtomicU32>,
     /// Connections that have not ended.
     pub(crate) open: Arc<AtomicU32>,
-    /// Most connections that were open at the same time.
-    pub(crate) most_open: Arc<AtomicU32>,
     /// Calls under way.
     pub(crate) busy: Arc<AtomicU32>,
     /// Bytes of answers that were cut off before their end.
@@ -283,14 +281,13 @@ impl Replica {
             calls: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
-            most_open: Arc::default(),
             busy: Arc::default(),
             sent: Arc::default(),
             stop: CancellationToken::new(),
         };
         let (calls, busy, sent) = (replica.calls.clone(), replica.busy.clone(), replica.sent.clone());
         let (stop, connections) = (replica.stop.clone(), replica.connections.clone());
-        let (open, most_open) = (replica.open.clone(), replica.most_open.clone());
+        let open = replica.open.clone();
         tokio::spawn(async move {
             loop {
                 let (socket, _) = tokio::select! {
@@ -298,16 +295,15 @@ impl Replica {
                     () = stop.cancelled() => return,
                 };
                 connections.fetch_add(1, Ordering::SeqCst);
-                let now_open = open.fetch_add(1, Ordering::SeqCst) + 1;
-                most_open.fetch_max(now_open, Ordering::SeqCst);
+                open.fetch_add(1, Ordering::SeqCst);
                 let ends = Busy(open.clone());
                 let (calls, busy, sent, stop) = (calls.clone(), busy.clone(), sent.clone(), stop.clone());
                 let service = service_fn(move |request| {
                     calls.fetch_add(1, Ordering::SeqCst);
                     busy.fetch_add(1, Ordering::SeqCst);
-                    let (guard, sent) = (Busy(busy.clone()), sent.clone());
+                    let (guard, sent, calls) = (Busy(busy.clone()), sent.clone(), calls.clone());
                     async move {
-                        let answer = function(name, request, sent).await;
+                        let answer = function(name, request, sent, calls).await;
                         Ok::<_, Infallible>(answer.map(|body| Guarded(body, guard)))
                     }
                 });
@@ -402,6 +398,7 @@ async fn function(
     name: &'static str,
     mut request: Request<Incoming>,
     sent: Arc<AtomicU64>,
+    calls: Arc<AtomicU32>,
 ) -> Response<UnsyncBoxBody<Bytes, BoxError>> {
     let path = request.uri().path().to_owned();
     let mut answer = Response::new(full(""));
@@ -465,6 +462,13 @@ async fn function(
             answer
                 .headers_mut()
                 .insert("upgrade", "websocket".parse().unwrap());
+        }
+        // Answers nobody before so many have asked.
+        path if path.starts_with("/together/") => {
+            let all = path["/together/".len()..].parse().unwrap();
+            while calls.load(Ordering::SeqCst) < all {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
         path if path.starts_with("/status/") => {
             *answer.status_mut() = path["/status/".len()..].parse().unwrap();
