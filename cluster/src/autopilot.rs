@@ -5,11 +5,21 @@
 //! is switched off for the night comes back with the controllers that it had.
 //!
 //! Nothing flaps: a controller that works stays one, however good another node is, unless somebody excluded it. One
-//! that is gone for [`GONE`] is replaced. One step at a time, each safe by itself: a new controller learns everything
-//! before it votes, a replacement is one change of the voters, and a leader that is to leave hands over first.
+//! that is gone for [`GONE`] is replaced. What passes (a node that is silent for a moment, a power supply that is weak
+//! for a moment) changes neither how many there are nor who of them stays; it counts only where somebody new is chosen.
+//! Between two fitting numbers it stays as it is: more controllers come when enough nodes are up, and they go when too
+//! many are gone.
+//!
+//! One step at a time, each safe by itself: a new controller learns everything before it votes, a replacement is one
+//! change of the voters, and a leader that is to leave hands over first. Who does not get on with learning is set aside
+//! for a while ([`Patience`]), so that others have their turn.
 //!
 //! Not here: carrying steps out (the controller), Raft.
 
+mod candidates;
+mod patience;
+#[cfg(test)]
+mod stability;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +28,9 @@ use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 use api::{Memory, NodeId};
 use serde::{Deserialize, Serialize};
 
+pub use candidates::candidates;
+pub use patience::{LEARNING, Patience};
+
 /// Silence after which a controller is replaced, where there is another node for it: longer than a restart, a change of
 /// cables, a walk with the power plug; shorter than a lesson.
 pub const GONE: Duration = Duration::from_secs(180);
@@ -25,8 +38,11 @@ pub const GONE: Duration = Duration::from_secs(180);
 /// Uptime beyond which longer is no better.
 const STEADY: Duration = Duration::from_secs(600);
 
-/// An fsync that takes longer than this slows every change down.
-const SLOW_CARD: Duration = Duration::from_millis(200);
+/// A card on which half of all small writes take longer than this slows every change down.
+const SLOW_CARD: Duration = Duration::from_millis(50);
+
+/// The same, where one in a hundred does: such a card stalls.
+const STALLING_CARD: Duration = Duration::from_millis(200);
 
 /// Memory that a controller should have to spare.
 const ROOMY: Memory = Memory::from_mib(1500);
@@ -66,10 +82,14 @@ pub struct Candidate {
     pub silent_for: Duration,
     /// Whether it has a cable, where that is known.
     pub wired: Option<bool>,
-    /// Whether it lacks power or is too hot.
+    /// Whether it lacks power or is too hot, or was so lately.
     pub throttled: bool,
-    /// How long its card takes to keep something, at the worst of a hundred; where that was measured.
+    /// How long its card takes to keep something: half of the times no longer; where that was measured.
+    pub fsync_p50: Option<Duration>,
+    /// The same: all but one time in a hundred no longer.
     pub fsync_p99: Option<Duration>,
+    /// Whether it was asked to learn everything lately, and did not get on with it.
+    pub set_aside: bool,
     /// What somebody said.
     pub wish: Wish,
 }
@@ -77,11 +97,16 @@ pub struct Candidate {
 impl Candidate {
     /// Whether it can be made a controller at all.
     fn is_eligible(&self) -> bool {
-        self.up && self.wish != Wish::Excluded
+        self.up && self.wish != Wish::Excluded && !self.set_aside
     }
 
     fn is_gone(&self) -> bool {
         !self.up && self.silent_for >= GONE
+    }
+
+    fn has_slow_card(&self) -> bool {
+        self.fsync_p50.is_some_and(|fsync| fsync > SLOW_CARD)
+            || self.fsync_p99.is_some_and(|fsync| fsync > STALLING_CARD)
     }
 
     /// The better, the smaller.
@@ -90,7 +115,7 @@ impl Candidate {
             self.wish != Wish::Pinned,
             self.throttled,
             self.wired == Some(false),
-            self.fsync_p99.is_some_and(|fsync| fsync > SLOW_CARD),
+            self.has_slow_card(),
             self.memory < ROOMY,
             Reverse(self.up_for.min(STEADY).as_secs() / 60),
             Reverse(self.memory),
@@ -110,6 +135,13 @@ pub struct Membership {
     pub caught_up: BTreeSet<NodeId>,
     /// Who leads.
     pub leader: NodeId,
+}
+
+impl Membership {
+    /// Whether this node takes part, in one way or the other.
+    fn has(&self, id: &NodeId) -> bool {
+        self.voters.contains(id) || self.learners.contains(id)
+    }
 }
 
 /// One change.
@@ -139,8 +171,9 @@ pub const fn fitting(nodes: usize) -> usize {
 /// The next step towards as many controllers as somebody wants, or as fit.
 pub fn step(candidates: &[Candidate], membership: &Membership, wanted: Option<u8>) -> Step {
     let find = |id: &NodeId| candidates.iter().find(|candidate| candidate.id == *id);
-    let there = candidates.iter().filter(|candidate| !candidate.is_gone()).count();
-    let wanted = wanted.map_or_else(|| fitting(there), usize::from).max(1);
+    let wanted = wanted
+        .map_or_else(|| fitting_now(candidates, membership), usize::from)
+        .max(1);
     let target = choose(candidates, membership, wanted);
 
     // Who neither votes nor is to: learners that nobody needs any more.
@@ -182,13 +215,25 @@ pub fn step(candidates: &[Candidate], membership: &Membership, wanted: Option<u8
     }
 }
 
+/// How many controllers fit the nodes as they are now. Those that are silent, but not for long, may be counted or not:
+/// as long as either is right, there are as many as there have been.
+fn fitting_now(candidates: &[Candidate], membership: &Membership) -> usize {
+    let up = candidates.iter().filter(|candidate| candidate.up).count();
+    let there = candidates.iter().filter(|candidate| !candidate.is_gone()).count();
+    // An even number is on the way to the odd one below.
+    let now = membership.voters.len().saturating_sub(1) | 1;
+    now.clamp(fitting(up), fitting(there))
+}
+
 /// Who should vote: those who do as long as they work, then the best of the others.
 fn choose(candidates: &[Candidate], membership: &Membership, wanted: usize) -> BTreeSet<NodeId> {
-    let is_member = |id: &NodeId| membership.voters.contains(id) || membership.learners.contains(id);
-    let works = |candidate: &&Candidate| !candidate.is_gone() && candidate.wish != Wish::Excluded;
+    let works = |candidate: &&Candidate| {
+        let learns_in_vain = candidate.set_aside && !membership.voters.contains(&candidate.id);
+        !candidate.is_gone() && candidate.wish != Wish::Excluded && !learns_in_vain
+    };
     let mut staying: Vec<&Candidate> = candidates
         .iter()
-        .filter(|candidate| is_member(&candidate.id))
+        .filter(|candidate| membership.has(&candidate.id))
         .filter(works)
         .collect();
     // Pinned nodes first, then the leader, those who vote, those who are up.
@@ -203,7 +248,7 @@ fn choose(candidates: &[Candidate], membership: &Membership, wanted: usize) -> B
     });
     let mut others: Vec<&Candidate> = candidates
         .iter()
-        .filter(|candidate| !is_member(&candidate.id) && candidate.is_eligible())
+        .filter(|candidate| !membership.has(&candidate.id) && candidate.is_eligible())
         .collect();
     others.sort_by_key(|candidate| candidate.rank());
     let (pinned, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.wish == Wish::Pinned);
@@ -228,7 +273,8 @@ fn choose(candidates: &[Candidate], membership: &Membership, wanted: usize) -> B
     target
 }
 
-/// Of an even number, the one to leave out: never the leader, rather one that does not vote yet, rather one that is away.
+/// Of an even number, the one to leave out: never the leader, rather one that does not vote yet, rather one that does
+/// not even learn, rather one that is away.
 fn rank_last(candidates: &[Candidate], target: &BTreeSet<NodeId>, membership: &Membership) -> Option<NodeId> {
     let mut chosen: Vec<&Candidate> = candidates
         .iter()
@@ -237,8 +283,9 @@ fn rank_last(candidates: &[Candidate], target: &BTreeSet<NodeId>, membership: &M
     chosen.sort_by_key(|candidate| {
         (
             candidate.wish != Wish::Pinned,
-            !candidate.up,
             !membership.voters.contains(&candidate.id),
+            !membership.learners.contains(&candidate.id),
+            !candidate.up,
             candidate.rank(),
         )
     });

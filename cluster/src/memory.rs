@@ -3,12 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use api::{
     FunctionName, NodeId, NodeVitals, ReplicaId,
     images::HeldImage,
     light::Light,
+    sensors::Sensors,
     sync::{FunctionCounters, ReplicaReport, SyncRequest},
 };
 
@@ -18,6 +20,9 @@ use crate::{
     state::{NodePhase, State},
     totals::LiveTotals,
 };
+
+/// A node that lacked power or was too hot may be so again for this long.
+const STRAINED: Duration = Duration::from_secs(600);
 
 /// The leader's memory.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct LeaderMemory {
     heard: BTreeMap<NodeId, Heard>,
     lights: BTreeMap<NodeId, Light>,
     holdings_heard: u64,
+    /// When a node last lacked power or was too hot.
+    strained: BTreeMap<NodeId, Moment>,
 }
 
 /// The last that one node said.
@@ -53,6 +60,7 @@ impl LeaderMemory {
             heard: BTreeMap::new(),
             lights: BTreeMap::new(),
             holdings_heard: 0,
+            strained: BTreeMap::new(),
         }
     }
 
@@ -73,6 +81,9 @@ impl LeaderMemory {
             replicas: request.replicas.clone().unwrap_or_default(),
         };
         self.heard.insert(from, heard);
+        if is_strained(&request.vitals.sensors) {
+            self.strained.insert(from, now);
+        }
         self.liveness.heard(from, now);
         self.totals.observe(from, request.incarnation, &request.counters);
         self.rates.look(&self.totals, now);
@@ -82,6 +93,7 @@ impl LeaderMemory {
     pub(crate) fn forget_strangers(&mut self, state: &State) {
         self.heard.retain(|id, _| state.node(*id).is_some());
         self.lights.retain(|id, _| state.node(*id).is_some());
+        self.strained.retain(|id, _| state.node(*id).is_some());
     }
 
     /// Keeps what the light of `node` was told.
@@ -97,6 +109,12 @@ impl LeaderMemory {
     /// How `node` was when it was last heard.
     pub fn vitals(&self, node: NodeId) -> Option<&NodeVitals> {
         self.heard.get(&node).map(|heard| &heard.vitals)
+    }
+
+    /// Whether `node` lacks power or is too hot, or was so not long before `now`.
+    pub fn was_strained(&self, node: NodeId, now: Moment) -> bool {
+        let strained = self.strained.get(&node);
+        strained.is_some_and(|strained| now.since(*strained) < STRAINED)
     }
 
     /// Version of the images that `node` holds, as far as this leader knows.
@@ -162,4 +180,9 @@ impl LeaderMemory {
         }
         by_code
     }
+}
+
+/// Whether a machine lacks power or is too hot at this moment.
+fn is_strained(sensors: &Sensors) -> bool {
+    sensors.throttled == Some(true) || sensors.under_voltage == Some(true)
 }

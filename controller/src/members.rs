@@ -8,8 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use api::NodeId;
 use cluster::{
     Action,
-    autopilot::{Candidate, Membership, Step, step},
-    state::NodePhase,
+    autopilot::{Membership, Patience, Step, candidates, step},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,13 +26,16 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn run(controller: &Controller, stop: &CancellationToken) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut patience = Patience::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = look.tick() => {}
         }
-        if controller.raft.leadership().borrow().is_me && controller.state().is_founded() {
-            pass(controller).await;
+        if !controller.raft.leadership().borrow().is_me {
+            patience = Patience::default();
+        } else if controller.state().is_founded() {
+            pass(controller, &mut patience).await;
         }
     }
 }
@@ -42,17 +44,19 @@ fn all(members: &Members) -> BTreeSet<NodeId> {
     members.voters.union(&members.learners).copied().collect()
 }
 
-async fn pass(controller: &Controller) {
+async fn pass(controller: &Controller, patience: &mut Patience) {
     let members = controller.raft.members();
     let next = {
-        let candidates = candidates(controller);
         let membership = Membership {
             voters: members.voters.clone(),
             learners: members.learners.clone(),
             caught_up: members.caught_up.clone(),
             leader: controller.id,
         };
-        step(&candidates, &membership, controller.state().controllers_wanted())
+        let (state, now) = (controller.state(), controller.clock.now());
+        patience.look(&membership, now);
+        let candidates = candidates(&state, &controller.desk.memory(), patience, now);
+        step(&candidates, &membership, state.controllers_wanted())
     };
     let asked = |id: NodeId| controller.state().node(id).is_some_and(|node| node.controller);
     let outcome = match next {
@@ -101,29 +105,6 @@ async fn let_go(controller: &Controller, members: &BTreeSet<NodeId>) {
             })
             .await;
     }
-}
-
-fn candidates(controller: &Controller) -> Vec<Candidate> {
-    let state = controller.state();
-    let memory = controller.desk.memory();
-    let now = controller.clock.now();
-    let nodes = state.nodes().iter();
-    nodes
-        .map(|(id, node)| {
-            let vitals = memory.vitals(*id);
-            Candidate {
-                id: *id,
-                memory: node.facts.memory,
-                up: node.phase == NodePhase::Up,
-                up_for: vitals.map_or(Duration::ZERO, |vitals| Duration::from_secs(vitals.uptime_s)),
-                silent_for: memory.liveness.silence(*id, now),
-                wired: None,
-                throttled: false,
-                fsync_p99: None,
-                wish: node.wish,
-            }
-        })
-        .collect()
 }
 
 impl Controller {

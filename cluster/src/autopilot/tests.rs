@@ -4,15 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn id(number: u8) -> NodeId {
+pub(super) fn id(number: u8) -> NodeId {
     NodeId::from_number(u128::from(number))
 }
 
-fn ids(numbers: &[u8]) -> BTreeSet<NodeId> {
+pub(super) fn ids(numbers: &[u8]) -> BTreeSet<NodeId> {
     numbers.iter().map(|number| id(*number)).collect()
 }
 
-fn node(number: u8) -> Candidate {
+pub(super) fn node(number: u8) -> Candidate {
     Candidate {
         id: id(number),
         memory: Memory::from_mib(1024),
@@ -21,16 +21,18 @@ fn node(number: u8) -> Candidate {
         silent_for: Duration::ZERO,
         wired: None,
         throttled: false,
+        fsync_p50: None,
         fsync_p99: None,
+        set_aside: false,
         wish: Wish::None,
     }
 }
 
-fn nodes(count: u8) -> Vec<Candidate> {
+pub(super) fn nodes(count: u8) -> Vec<Candidate> {
     (1..=count).map(node).collect()
 }
 
-fn alone() -> Membership {
+pub(super) fn alone() -> Membership {
     Membership {
         voters: ids(&[1]),
         learners: BTreeSet::new(),
@@ -39,7 +41,7 @@ fn alone() -> Membership {
     }
 }
 
-fn three() -> Membership {
+pub(super) fn three() -> Membership {
     Membership {
         voters: ids(&[1, 2, 3]),
         caught_up: ids(&[1, 2, 3]),
@@ -48,7 +50,7 @@ fn three() -> Membership {
 }
 
 /// Carries a step out, as Raft does: learners catch up at once.
-fn carry_out(membership: &mut Membership, step: &Step) {
+pub(super) fn carry_out(membership: &mut Membership, step: &Step) {
     match step {
         Step::AddLearner(id) => {
             assert!(!membership.voters.contains(id));
@@ -77,7 +79,7 @@ fn carry_out(membership: &mut Membership, step: &Step) {
     }
 }
 
-fn settle(candidates: &[Candidate], membership: &mut Membership, wanted: Option<u8>) {
+pub(super) fn settle(candidates: &[Candidate], membership: &mut Membership, wanted: Option<u8>) {
     for _ in 0..40 {
         let next = step(candidates, membership, wanted);
         if next == Step::Nothing {
@@ -117,15 +119,16 @@ fn somebody_may_want_another_number() {
 
 #[test]
 fn the_best_are_chosen() {
-    let mut candidates = nodes(7);
+    let mut candidates = nodes(8);
     candidates[1].throttled = true;
     candidates[2].wired = Some(false);
     candidates[3].fsync_p99 = Some(Duration::from_secs(1));
     candidates[4].up = false;
     candidates[5].memory = Memory::from_mib(4096);
+    candidates[6].fsync_p50 = Some(Duration::from_millis(100));
     let mut membership = alone();
     settle(&candidates, &mut membership, None);
-    assert_eq!(membership.voters, ids(&[1, 6, 7]));
+    assert_eq!(membership.voters, ids(&[1, 6, 8]));
 }
 
 #[test]
