@@ -69,4 +69,6 @@ pub struct VirtualBoard {
     pub memory: Memory,
     /// Its cores.
     pub cpu: Cpu,
+    /// Its serial number.
+    pub serial: Option<String>,
 }

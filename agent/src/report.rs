@@ -43,7 +43,7 @@ impl Machine {
                 EngineConfig::Process { .. } => EngineKind::Process,
             },
             version: config.version.clone(),
-            serial: self.board.serial.clone().filter(|_| lent.is_none()),
+            serial: lent.map_or(&self.board.serial, |lent| &lent.serial).clone(),
         }
     }
 }
@@ -116,6 +116,7 @@ mod tests {
                 board: "Raspberry Pi 3 Model B Plus".to_owned(),
                 memory: Memory::from_mib(906),
                 cpu: Cpu::from_cores(4),
+                serial: None,
             }),
         };
         let machine = Machine::read(Path::new("/"));

@@ -21,7 +21,7 @@ pub struct Node {
     pub id: NodeId,
     /// The board in people's words.
     pub board: String,
-    /// `up`, `down` or `cordoned`.
+    /// `up`, `down`, `joining` or `cordoned`.
     pub phase: NodePhase,
     /// Whether it leads the bramble.
     pub leader: bool,
@@ -71,6 +71,10 @@ pub struct Node {
     /// What its sensors tell; absent while the node has not been heard by this leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensors: Option<Sensors>,
+    /// Name of the silent node that it seems to have been before its card was flashed anew: same board, same serial
+    /// number. POST `/api/v1/nodes/{name}/replace` has it go on as that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// What its light was last told to say; absent while this leader has told it nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub light: Option<Light>,
@@ -159,6 +163,8 @@ pub enum NodePhase {
     Up,
     /// Not heard of for some seconds; its replicas run elsewhere.
     Down,
+    /// Let in, and not heard of yet.
+    Joining,
     /// Running what it has and taking nothing new.
     Cordoned,
 }

@@ -65,8 +65,9 @@ impl Change<'_> {
                 id,
                 facts,
                 controller,
+                awaited,
             } => {
-                self.admit_node(id, *facts, controller);
+                self.admit_node(id, *facts, controller, awaited);
                 Ok(())
             }
             Action::RefuseNode { id, name } => {
@@ -88,6 +89,7 @@ impl Change<'_> {
             Action::MarkNode { id, phase } => self.mark_node(id, phase),
             Action::Cordon { id, cordoned } => self.cordon(id, cordoned),
             Action::RemoveNode { id } => self.remove_node(id),
+            Action::ReplaceNode { id, old } => self.replace_node(id, old),
             Action::Lead { id } => self.lead(id),
             Action::PutFunction { spec, expect } => self.put_function(spec, expect),
             Action::RemoveFunction { name } => self.remove_function(&name),

@@ -104,6 +104,9 @@ pub enum Action {
         facts: Box<NodeFacts>,
         /// Whether it runs a controller.
         controller: bool,
+        /// Whether its agent has yet to be heard for the first time: it was let in, and takes part from then on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        awaited: bool,
     },
     /// Do not let a node in that waits to be admitted, also when it asks again.
     RefuseNode {
@@ -168,6 +171,13 @@ pub enum Action {
     RemoveNode {
         /// Who it is.
         id: NodeId,
+    },
+    /// A card was flashed anew: a node goes on as what another one was, which is put out of the bramble.
+    ReplaceNode {
+        /// Who goes on.
+        id: NodeId,
+        /// Who it was.
+        old: NodeId,
     },
     /// A node begins to lead.
     Lead {
@@ -415,6 +425,7 @@ impl fmt::Display for Action {
             Self::Cordon { id, cordoned: true } => write!(f, "cordon node {id}"),
             Self::Cordon { id, cordoned: false } => write!(f, "uncordon node {id}"),
             Self::RemoveNode { id } => write!(f, "remove node {id}"),
+            Self::ReplaceNode { id, old } => write!(f, "node {id} goes on as node {old}"),
             Self::Lead { id } => write!(f, "node {id} leads"),
             Self::PutFunction { spec, .. } => write!(f, "put function {}", spec.name),
             Self::RemoveFunction { name } => write!(f, "remove function {name}"),

@@ -15,6 +15,7 @@
 //! - [`capacity`], [`schedule`], [`mod@plan`]: what nodes have, where replicas go, and what to change next
 //! - [`liveness`], [`sync`], [`memory`]: the leader's side of the conversation with agents, and what only it knows
 //! - [`routes`], [`views`], [`lights`]: what others are told
+//! - `replacing`: a card that was flashed anew
 //! - [`bootstrap`]: what a node does before it is part of a bramble, and when two brambles meet
 //! - [`secrets`]: sealed, and who may have which
 //! - [`totals`], [`rates`], [`permissions`]: invocations ever and lately counted; who may do what
@@ -36,6 +37,7 @@ pub mod outcome;
 pub mod permissions;
 pub mod plan;
 pub mod rates;
+mod replacing;
 pub mod routes;
 pub mod schedule;
 pub mod secrets;

@@ -58,6 +58,8 @@ pub enum Refusal {
     NameTaken(String),
     /// No node of this id is in the bramble.
     NoSuchNode(NodeId),
+    /// The node of this name is heard of: it was not flashed anew.
+    StillThere(String),
     /// Nobody sent an image of this name.
     NoSuchImage(String),
     /// A secret of this name is there.
@@ -92,6 +94,12 @@ impl fmt::Display for Refusal {
             Self::NoSuchFunction(name) => write!(f, "function {name} not found"),
             Self::NameTaken(name) => write!(f, "another node is called {name}"),
             Self::NoSuchNode(id) => write!(f, "no node {id} in this bramble"),
+            Self::StillThere(name) => {
+                write!(
+                    f,
+                    "{name} is up, so nothing can take its place: unplug it, or remove it"
+                )
+            }
             Self::NoSuchImage(name) => write!(f, "nobody sent an image {name} to this bramble"),
             Self::SecretExists(name) => {
                 write!(f, "secret {} already exists; update it instead", name.name())

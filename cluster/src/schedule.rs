@@ -61,6 +61,8 @@ impl<'a> Wish<'a> {
 pub enum Reason {
     /// The leader does not hear of it.
     OutOfReach,
+    /// It was let in, and was not heard of yet.
+    Joining,
     /// Someone wants it to take nothing new.
     Cordoned,
     /// It runs only built-in functions.
@@ -114,6 +116,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfReach => f.write_str("is unplugged or out of reach"),
+            Self::Joining => f.write_str("was let in, and was not heard of yet"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::BuiltInOnly { engine, image } => write!(
                 f,
@@ -230,6 +233,7 @@ impl<'a> Draft<'a> {
 /// Why `node` takes nothing new at all, if so.
 pub fn closed(node: &Node) -> Option<Reason> {
     match node {
+        Node { awaited: true, .. } => Some(Reason::Joining),
         Node {
             phase: NodePhase::Down,
             ..

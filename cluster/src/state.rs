@@ -91,6 +91,9 @@ pub struct Node {
     pub facts: NodeFacts,
     /// Whether it is heard of.
     pub phase: NodePhase,
+    /// Whether it was never heard of: let in, and [`NodePhase::Down`] until its agent speaks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
     /// Whether it keeps what it has and takes nothing new.
     pub cordoned: bool,
     /// Whether it runs a controller.

@@ -49,6 +49,7 @@ pub fn receive(
             id: from,
             facts,
             controller: false,
+            awaited: false,
         }]);
     };
     // Whatever it calls itself: somebody may have given it another name.

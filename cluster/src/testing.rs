@@ -111,6 +111,7 @@ impl World {
             id: pi(number),
             facts: Box::new(facts),
             controller: number == 1,
+            awaited: false,
         })
     }
 

@@ -200,6 +200,7 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
             id: *id,
             board: facts.board.clone(),
             phase: match node.phase {
+                NodePhase::Down if node.awaited => v1::NodePhase::Joining,
                 NodePhase::Down => v1::NodePhase::Down,
                 NodePhase::Up if node.cordoned => v1::NodePhase::Cordoned,
                 NodePhase::Up => v1::NodePhase::Up,
@@ -229,6 +230,10 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
             warnings: vitals.map(warnings).unwrap_or_default(),
             problems: vitals.map(|vitals| vitals.problems.clone()).unwrap_or_default(),
             sensors: vitals.map(|vitals| vitals.sensors.clone()),
+            replaces: state
+                .formerly(*id, facts)
+                .filter(|_| node.phase == NodePhase::Up)
+                .map(|(_, old)| old.facts.name.clone()),
             light: memory.light(*id).filter(|_| node.phase == NodePhase::Up).cloned(),
         }
     };

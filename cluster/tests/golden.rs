@@ -198,6 +198,7 @@ fn actions() -> Vec<(&'static str, Action)> {
                 id: id(),
                 facts: facts(),
                 controller: true,
+                awaited: false,
             },
         ),
         ("lead", Action::Lead { id: id() }),
@@ -367,6 +368,52 @@ fn later_actions() -> Vec<(&'static str, Action)> {
     ]
 }
 
+/// Nodes that are let in before they are heard of, and a card that is flashed anew.
+fn newest_actions() -> Vec<(&'static str, Action)> {
+    let newcomer = NodeId::from_number(3);
+    let admit = Action::AdmitNode {
+        id: newcomer,
+        facts: facts(),
+        controller: false,
+        awaited: true,
+    };
+    let down = Action::MarkNode {
+        id: id(),
+        phase: NodePhase::Down,
+    };
+    let replace = Action::ReplaceNode {
+        id: newcomer,
+        old: id(),
+    };
+    vec![
+        ("admit-awaited-node", admit),
+        ("mark-node-down", down),
+        ("replace-node", replace),
+    ]
+}
+
+#[test]
+fn a_state_with_a_node_that_is_awaited_is_written_as_it_always_was() {
+    let mut state = State::default();
+    let found = Action::Found {
+        name: "bramble".to_owned(),
+    };
+    let first = Action::AdmitNode {
+        id: id(),
+        facts: facts(),
+        controller: false,
+        awaited: false,
+    };
+    let all = [found, first].into_iter();
+    let all = all.chain(newest_actions().into_iter().map(|(_, action)| action));
+    for (number, action) in all.enumerate() {
+        let at = Timestamp::from_millis(1_795_228_830_000 + 1000 * number as u64);
+        let outcome = state.apply(Command::by_bramble(at, action));
+        assert!(matches!(outcome, Outcome::Applied(_)), "{outcome}");
+    }
+    matches_golden("state-replaced", &state);
+}
+
 #[test]
 fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
     let mut state = State::default();
@@ -378,6 +425,7 @@ fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
             id: id(),
             facts: facts(),
             controller: false,
+            awaited: false,
         },
     ];
     let all = begin
@@ -392,7 +440,11 @@ fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
 
 #[test]
 fn every_command_is_written_as_it_always_was() {
-    for (kind, action) in actions().into_iter().chain(later_actions()) {
+    for (kind, action) in actions()
+        .into_iter()
+        .chain(later_actions())
+        .chain(newest_actions())
+    {
         let at = Timestamp::from_millis(1_795_228_830_000);
         matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));
     }
@@ -419,6 +471,7 @@ fn the_state_is_written_as_it_always_was() {
         id: NodeId::from_number(2),
         facts: facts(),
         controller: false,
+        awaited: false,
     };
     let removed = Action::RemoveNode {
         id: NodeId::from_number(2),

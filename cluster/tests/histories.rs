@@ -180,6 +180,7 @@ impl History {
                 id: node_id(node),
                 facts: facts(node, mib),
                 controller: node == 0,
+                awaited: node % 2 == 1,
             }),
             Event::Shrink { node, mib } => self.does(Action::UpdateFacts {
                 id: node_id(node),

@@ -109,18 +109,12 @@ impl Joining {
             address: waiting.from.ip().to_string(),
             waiting_minutes: now.duration_since(waiting.since).as_secs() / 60,
             removed: waiting.removed,
-            replaces: replaced(state, &waiting.facts),
+            replaces: state
+                .formerly(*id, &waiting.facts)
+                .map(|(_, old)| old.facts.name.clone()),
         };
         all.into_iter().map(show).collect()
     }
-}
-
-/// The node that has the same board: the card was flashed anew, so there is a new key with an old serial number.
-fn replaced(state: &State, facts: &NodeFacts) -> Option<String> {
-    let serial = facts.serial.as_ref()?;
-    let mut nodes = state.nodes().values();
-    let same = nodes.find(|node| node.facts.serial.as_ref() == Some(serial))?;
-    Some(same.facts.name.clone())
 }
 
 impl Controller {
@@ -233,16 +227,26 @@ impl Controller {
                 "no such node waits: it may have been switched off, or be in already; look at the list again",
             ));
         };
-        let replaced = {
-            let state = self.state();
-            let name = replaced(&state, &facts);
-            name.and_then(|name| node_named(&state, &name).filter(|id| state.node(*id).is_some_and(is_down)))
-        };
         self.change(user, admit(node, facts)).await?;
-        // Its card was flashed anew: what it was before never comes back.
-        if let Some(id) = replaced {
-            self.change(user, Action::RemoveNode { id }).await?;
-        }
+        Ok(())
+    }
+
+    /// Has a node, whose card was flashed anew, go on as the one that it was: what it was before never comes back.
+    pub(crate) async fn replace(&self, user: &str, id: NodeId) -> Result<(), ApiError> {
+        let old = {
+            let state = self.state();
+            let node = state
+                .node(id)
+                .ok_or_else(|| ApiError::not_found("no such node in this bramble"))?;
+            state.formerly(id, &node.facts).map(|(old, _)| old)
+        };
+        let Some(old) = old else {
+            return Err(ApiError::conflict(
+                "no silent node of this bramble has the same board: there is nothing to replace",
+            ));
+        };
+        self.let_leave(old).await?;
+        self.change(user, Action::ReplaceNode { id, old }).await?;
         Ok(())
     }
 
@@ -266,11 +270,8 @@ fn admit(id: NodeId, facts: NodeFacts) -> Action {
         id,
         facts: Box::new(facts),
         controller: false,
+        awaited: true,
     }
-}
-
-fn is_down(node: &cluster::state::Node) -> bool {
-    node.phase == cluster::state::NodePhase::Down
 }
 
 /// The node that is called so.

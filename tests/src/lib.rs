@@ -1,6 +1,7 @@
 //! What the tests of whole brambles are made of; the tests themselves are in `tests/`.
 //!
 //! - [`demo`], [`http_client`], [`following`]: real processes, started and asked as users do
+//! - [`table`]: Pis with cards in them, powered on and off
 //! - [`browser`]: chromium, driven as a person would
 //! - [`sim`]: one bramble in simulation
 
@@ -9,3 +10,4 @@ pub mod demo;
 pub mod following;
 pub mod http_client;
 pub mod sim;
+pub mod table;

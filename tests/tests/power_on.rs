@@ -6,167 +6,15 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::Mutex,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tests::demo::{Client, Demo, program, wait_for};
-
-const PASSWORD: &str = "correct horse";
-
-/// One Pi on the table, with a card in it.
-struct Pi {
-    folder: PathBuf,
-    http: SocketAddr,
-    node_port: SocketAddr,
-    child: Option<Child>,
-}
-
-/// Some Pis that know each other's addresses.
-struct Table {
-    pis: Vec<Pi>,
-    _folder: tempfile::TempDir,
-}
-
-/// One that no other test of this program was given.
-fn free_address() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
-    loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        if GIVEN.lock().unwrap().insert(address) {
-            return address;
-        }
-    }
-}
-
-impl Table {
-    /// So many, all with this on their cards.
-    fn set(count: usize, card: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let pis = (0..count).map(|number| Pi {
-            folder: folder.path().join(format!("pi{number}")),
-            http: free_address(),
-            node_port: free_address(),
-            child: None,
-        });
-        let pis: Vec<Pi> = pis.collect();
-        let peers: Vec<_> = pis.iter().map(|pi| pi.node_port.to_string()).collect();
-        for pi in &pis {
-            fs::create_dir_all(&pi.folder).unwrap();
-            let card = format!("engine = \"process\"\npeers = {}\n{card}", json!(peers));
-            fs::write(pi.folder.join("bramble.toml"), card).unwrap();
-        }
-        Self { pis, _folder: folder }
-    }
-
-    /// Plugs all in at the same time.
-    fn power_on(&mut self) {
-        self.pis.iter_mut().for_each(Pi::power_on);
-    }
-}
-
-impl Pi {
-    fn power_on(&mut self) {
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("log"))
-            .unwrap();
-        let board = json!({"short": "pi-4b", "model": "Raspberry Pi 4 Model B", "memory_bytes": 1_u64 << 30, "cores": 4});
-        let child = Command::new(program())
-            .args([
-                "node",
-                "--no-multicast",
-                "--brisk",
-                "--until-stdin-ends",
-                "--state",
-            ])
-            .arg(self.folder.join("state"))
-            .arg("--settings")
-            .arg(self.folder.join("bramble.toml"))
-            .args(["--http", &self.http.to_string()])
-            .args(["--node-port", &self.node_port.to_string()])
-            .args(["--virtual-board", &board.to_string()])
-            .env_remove("BRAMBLE_ADMIN_PASSWORD")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-    }
-
-    /// Takes its power away.
-    fn unplug(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-
-    fn client(&self) -> Client {
-        Client::new(&format!("http://{}", self.http))
-    }
-
-    fn admin(&self) -> Client {
-        self.client().signed_in("admin", PASSWORD)
-    }
-
-    /// The code for the first visit, as it stands in this Pi's log.
-    fn code(&self) -> String {
-        wait_for("this Pi to show the code", || {
-            let log = self.log();
-            let (_, code) = log.rsplit_once("with the code ")?;
-            Some(code.lines().next()?.trim().to_owned())
-        })
-    }
-
-    /// Somebody comes first and chooses the password.
-    fn first_visit(&self) {
-        let visit = json!({"code": self.code(), "password": PASSWORD});
-        let answer = self.client().post_json("/api/v1/first-visit", &visit);
-        assert_eq!(answer.status, 204, "{}", answer.text());
-    }
-
-    fn nodes(&self) -> Vec<Value> {
-        let answer = self.admin().try_send("GET", "/api/v1/nodes", "");
-        let list = answer.filter(|answer| answer.status == 200);
-        list.map_or_else(Vec::new, |answer| answer.json().as_array().cloned().unwrap())
-    }
-
-    fn waiting(&self) -> Vec<Value> {
-        let answer = self.admin().try_send("GET", "/api/v1/waiting", "");
-        let list = answer.filter(|answer| answer.status == 200);
-        list.map_or_else(Vec::new, |answer| answer.json().as_array().cloned().unwrap())
-    }
-}
-
-impl Drop for Pi {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            if std::thread::panicking() {
-                let log = self.log();
-                let tail: Vec<_> = log.lines().rev().take(20).collect();
-                eprintln!("── {}", self.folder.display());
-                tail.into_iter().rev().for_each(|line| eprintln!("{line}"));
-            }
-            // The node ends in good order when nobody holds its input any more.
-            drop(child.stdin.take());
-            _ = child.wait();
-        }
-    }
-}
-
-const KEY: &str = "join_key = \"otter paper violet engine\"\n";
+use tests::{
+    demo::{Demo, wait_for},
+    table::{KEY, PASSWORD, Table},
+};
 
 #[test]
 fn cards_with_one_join_key_become_one_bramble_and_the_first_visitor_needs_the_code() {
@@ -339,13 +187,10 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
     sleep(Duration::from_secs(3));
     let deployment =
         json!({"service": "env", "image": "bramble/env:latest", "labels": {"com.openfaas.scale.min": "3"}});
-    assert_eq!(
-        table.pis[0]
-            .admin()
-            .post_json("/system/functions", &deployment)
-            .status,
-        202
-    );
+    wait_for("the deployment to be taken", || {
+        let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
+        (answer.status == 202).then_some(())
+    });
     wait_for("a replica on each", || {
         let function = table.pis[0].admin().get("/system/function/env").json();
         (function["availableReplicas"] == 3).then_some(())
@@ -412,7 +257,7 @@ fn a_bramble_that_lost_all_power_at_once_comes_back_with_everything() {
             .status,
         202
     );
-    table.pis.iter_mut().for_each(Pi::unplug);
+    table.pis.iter_mut().for_each(|pi| pi.unplug());
     table.power_on();
     wait_for("the function to answer again", || {
         let answer = table.pis[1].client().try_send("GET", "/function/env", "")?;

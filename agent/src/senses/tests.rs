@@ -49,6 +49,7 @@ impl Machine {
                 board: "Raspberry Pi 3 Model B Plus".to_owned(),
                 memory: Memory::from_mib(906),
                 cpu: Cpu::from_cores(4),
+                serial: None,
             }),
         }))
     }

@@ -18,8 +18,14 @@ use super::{
 #[command(after_help = "Examples:
   bramble nodes
   bramble nodes --json | jq -r '.[] | select(.phase == \"down\").name'
-  bramble nodes -q")]
+  bramble nodes -q
+  bramble nodes waiting                         who wants to be let in
+  bramble nodes admit pi-4b-7f2a")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct NodesArgs {
+    #[command(subcommand)]
+    command: Option<super::nodes::NodesCommand>,
+
     #[command(flatten)]
     target: Target,
 
@@ -57,6 +63,9 @@ pub(crate) struct FunctionsArgs {
 
 /// Every node, and how it is.
 pub(crate) async fn nodes(args: NodesArgs, out: &Out) -> Result<(), Failure> {
+    if let Some(command) = args.command {
+        return super::nodes::run(command, out).await;
+    }
     let api = args.target.connect(None).await?;
     if args.json {
         return out.json(&api.get_answer("/api/v1/nodes").await?.body);
@@ -68,6 +77,14 @@ pub(crate) async fn nodes(args: NodesArgs, out: &Out) -> Result<(), Failure> {
     out.table(&node_table(&nodes))?;
     for line in warnings(&nodes) {
         out.line(out.paint(&super::table::plain(&line), Tone::Fair))?;
+    }
+    for (node, old) in nodes
+        .iter()
+        .filter_map(|node| Some((&node.name, node.replaces.as_ref()?)))
+    {
+        out.line(format!(
+            "{node} seems to be {old} with a new card: `bramble nodes replace {node}` has it go on as {old}."
+        ))?;
     }
     Ok(())
 }
@@ -105,6 +122,7 @@ fn node_table(nodes: &[Node]) -> Table {
         let state = match node.phase {
             NodePhase::Up => Cell::toned("up", Tone::Good),
             NodePhase::Down => Cell::toned("down", Tone::Bad),
+            NodePhase::Joining => Cell::toned("joining", Tone::Fair),
             NodePhase::Cordoned => Cell::toned("cordoned", Tone::Fair),
         };
         let role = match (node.leader, node.controller) {

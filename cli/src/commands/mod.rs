@@ -29,6 +29,7 @@ mod list;
 mod login;
 mod logins;
 mod logs;
+mod nodes;
 mod out;
 mod secret;
 mod stack;
@@ -60,7 +61,7 @@ pub(crate) enum Command {
     Login(login::LoginArgs),
     /// Forget a sign-in
     Logout(login::LogoutArgs),
-    /// Show the nodes, and how they are
+    /// Show the nodes, and how they are; let nodes in, and put them out
     Nodes(list::NodesArgs),
     /// Have a node's light show which board it is
     Identify(lights::IdentifyArgs),

@@ -115,6 +115,7 @@ pub(super) fn nodes(
                 model: board.model.to_owned(),
                 memory_bytes: board.memory.bytes(),
                 cores: board.cores,
+                serial: None,
             },
             folder,
         }

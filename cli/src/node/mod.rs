@@ -135,6 +135,9 @@ pub(crate) struct VirtualBoard {
     pub(crate) memory_bytes: u64,
     /// Its cores.
     pub(crate) cores: u16,
+    /// Its serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) serial: Option<String>,
 }
 
 impl VirtualBoard {
@@ -465,6 +468,7 @@ impl Node {
                 board: board.model.clone(),
                 memory: Memory::from_bytes(board.memory_bytes),
                 cpu: Cpu::from_cores(board.cores),
+                serial: board.serial.clone(),
             }),
         })
     }

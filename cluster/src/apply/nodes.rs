@@ -15,8 +15,9 @@ use crate::{
 const MAX_REFUSED: usize = 256;
 
 impl Change<'_> {
-    /// Taking a node in that is there already only updates what is known of it.
-    pub(super) fn admit_node(&mut self, id: NodeId, facts: NodeFacts, controller: bool) {
+    /// Taking a node in that is there already only updates what is known of it. Nothing is placed on one that is
+    /// awaited: it may have been switched off again.
+    pub(super) fn admit_node(&mut self, id: NodeId, facts: NodeFacts, controller: bool, awaited: bool) {
         self.state.removed.remove(&id);
         self.state.refused.remove(&id);
         if let Some(node) = self.state.nodes.get_mut(&id) {
@@ -30,7 +31,8 @@ impl Change<'_> {
         self.record(None, Some(id), format!("{} joined.", facts.name));
         let node = Node {
             facts,
-            phase: NodePhase::Up,
+            phase: if awaited { NodePhase::Down } else { NodePhase::Up },
+            awaited,
             cordoned: false,
             controller,
             given_name: None,
@@ -137,7 +139,10 @@ impl Change<'_> {
         let name = node.facts.name.clone();
         node.phase = phase;
         node.epoch = revision;
+        let awaited = std::mem::take(&mut node.awaited);
         match phase {
+            // That it joined was said when it was let in.
+            NodePhase::Up if awaited => {}
             NodePhase::Up => self.record(None, Some(id), format!("{name} is back.")),
             NodePhase::Down => {
                 self.record(None, Some(id), format!("{name} is unplugged or out of reach."));
@@ -184,8 +189,38 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Whatever people said of the old one holds for the new one: its name, whether it should be a controller, whether
+    /// it takes anything new.
+    pub(super) fn replace_node(&mut self, id: NodeId, old: NodeId) -> Result<(), Refusal> {
+        self.node(id)?;
+        let was = self.node(old)?.clone();
+        if id == old || was.phase == NodePhase::Up {
+            return Err(Refusal::StillThere(was.facts.name));
+        }
+        self.put_out(old);
+        let revision = self.revision;
+        let node = self.node(id)?;
+        node.facts.name.clone_from(&was.facts.name);
+        node.given_name = Some(was.facts.name.clone());
+        node.wish = was.wish;
+        node.cordoned |= was.cordoned;
+        node.epoch = revision;
+        self.record(
+            None,
+            Some(id),
+            format!("{} goes on with a new card.", was.facts.name),
+        );
+        Ok(())
+    }
+
     pub(super) fn remove_node(&mut self, id: NodeId) -> Result<(), Refusal> {
         let name = self.node(id)?.facts.name.clone();
+        self.put_out(id);
+        self.record(None, Some(id), format!("{name} was removed."));
+        Ok(())
+    }
+
+    fn put_out(&mut self, id: NodeId) {
         self.state.nodes.remove(&id);
         self.state.removed.insert(id);
         self.forget_key_of(id);
@@ -198,8 +233,6 @@ impl Change<'_> {
             self.forget_replica(id);
         }
         self.routes_changed();
-        self.record(None, Some(id), format!("{name} was removed."));
-        Ok(())
     }
 
     pub(super) fn lead(&mut self, id: NodeId) -> Result<(), Refusal> {

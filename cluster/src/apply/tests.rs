@@ -452,6 +452,7 @@ fn a_node_that_was_refused_stays_out_until_somebody_admits_it() {
         id: pi(9),
         facts: Box::new(facts(9, 1024)),
         controller: false,
+        awaited: false,
     });
     assert!(!world.state.is_refused(pi(9)) && world.state.node(pi(9)).is_some());
 }
@@ -471,4 +472,28 @@ fn the_code_for_the_first_visit_is_gone_once_somebody_can_sign_in() {
     assert_eq!(world.state.first_visit_code(), None);
     world = world.does(code());
     assert_eq!(world.state.first_visit_code(), None, "and does not come back");
+}
+
+#[test]
+fn a_node_that_is_let_in_takes_nothing_before_it_is_heard() {
+    let world = bramble().node(1, 724).does(Action::AdmitNode {
+        id: pi(2),
+        facts: Box::new(facts(2, 924)),
+        controller: false,
+        awaited: true,
+    });
+    let world = world
+        .deployed(r#"env,"labels":{"com.openfaas.scale.min":"2"}"#)
+        .planned();
+    assert_eq!(world.spread("env"), [(1, 2)], "none where nobody may be");
+    let told = |world: &World| world.state.activity().count();
+    let before = told(&world);
+    let world = world.up(2);
+    assert_eq!(world.state.node(pi(2)).unwrap().phase, NodePhase::Up);
+    assert_eq!(told(&world), before, "that it joined was said");
+    let world = world.down(2);
+    assert!(
+        !world.state.node(pi(2)).unwrap().awaited,
+        "from then on it is like any other"
+    );
 }

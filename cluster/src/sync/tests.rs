@@ -34,7 +34,8 @@ fn a_node_of_this_bramble_that_is_not_known_is_taken_in() {
         Action::AdmitNode {
             id: pi(7),
             facts: Box::new(facts(7, 924)),
-            controller: false
+            controller: false,
+            awaited: false,
         }
     );
     assert_eq!(

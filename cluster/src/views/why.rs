@@ -55,7 +55,7 @@ pub(super) fn why(
     let down = state
         .nodes()
         .values()
-        .filter(|node| node.phase == NodePhase::Down);
+        .filter(|node| node.phase == NodePhase::Down && !node.awaited);
     let down: Vec<_> = down.map(|node| node.facts.name.as_str()).collect();
     let short = state
         .replicas_of(name)

@@ -80,6 +80,7 @@ impl From<Refusal> for ApiError {
             | Refusal::NoSuchSecret(_) => StatusCode::NOT_FOUND,
             Refusal::AlreadyExists(_)
             | Refusal::NameTaken(_)
+            | Refusal::StillThere(_)
             | Refusal::AlreadyFounded
             | Refusal::SecretExists(_)
             | Refusal::AnotherKey

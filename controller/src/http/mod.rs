@@ -89,6 +89,10 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             needs(ChangeNodes, put(nodes::rename)),
         )
         .route(
+            "/api/v1/nodes/{name}/replace",
+            needs(ChangeNodes, post(nodes::replace)),
+        )
+        .route(
             "/api/v1/nodes/{name}/cordon",
             needs(ChangeNodes, post(nodes::cordon)),
         )
@@ -113,6 +117,10 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .route(
             "/api/v1/waiting/{id}/admit",
             needs(ChangeNodes, post(nodes::admit)),
+        )
+        .route(
+            "/api/v1/waiting/{id}/replace",
+            needs(ChangeNodes, post(nodes::admit_in_place)),
         )
         .route(
             "/api/v1/waiting/{id}/refuse",

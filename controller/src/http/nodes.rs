@@ -59,6 +59,32 @@ pub(crate) async fn refuse(
     said(controller.refuse(&user, id).await)
 }
 
+/// POST `/api/v1/waiting/{id}/replace`: lets a node in, in place of the silent one of the same board.
+pub(crate) async fn admit_in_place(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    Path(id): Path<NodeId>,
+) -> Response {
+    let replace = async || {
+        controller.admit(&user, id).await?;
+        controller.replace(&user, id).await
+    };
+    said(replace().await)
+}
+
+/// POST `/api/v1/nodes/{name}/replace`: has a node go on as the silent one of the same board.
+pub(crate) async fn replace(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    Path(name): Path<String>,
+) -> Response {
+    let replace = async || {
+        let id = node(&controller, &name)?;
+        controller.replace(&user, id).await
+    };
+    said(replace().await)
+}
+
 /// POST `/api/v1/waiting/admit`: lets in all who wait at this moment, but none that was removed before.
 pub(crate) async fn admit_all(
     State(controller): State<Controller>,

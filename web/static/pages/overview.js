@@ -17,6 +17,9 @@ let functions = null;
 /** Warnings that every node has: said once. */
 let common = new Set();
 
+/** Whether nothing is heard of a node. */
+const isAway = (node) => node.phase === "down" || node.phase === "joining";
+
 /** A bar with its words: `{ element, show(part, words) }`. */
 function bar(title) {
   const words = h("span", { class: "value" });
@@ -32,6 +35,16 @@ function bar(title) {
   };
 }
 
+/** Has a node go on as the one that it was before its card was flashed anew; `words` say what stands in the way. */
+async function replace(id, words) {
+  const { name } = nodes.find((node) => node.id === id);
+  try {
+    await send("POST", `/api/v1/nodes/${encodeURIComponent(name)}/replace`);
+  } catch (refusal) {
+    say(words, refusal.message);
+  }
+}
+
 function board(node) {
   const small = /zero/i.test(node.board);
   const name = h("h3", null, node.name);
@@ -45,6 +58,8 @@ function board(node) {
   const replicas = h("ul", { class: "dots" });
   const none = h("p", { class: "faint none" });
   const warnings = h("ul", { class: "warnings" });
+  const offered = h("span");
+  const offer = h("p", { class: "offer" }, offered, " ", h("button", { onclick: () => replace(node.id, offered) }, "It is"));
   const lit = light(node);
   const picture = new URL(small ? "../board-zero.svg" : "../board.svg", import.meta.url);
   const element = h("li", { class: "board" },
@@ -52,18 +67,24 @@ function board(node) {
     h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase, lit.element), about),
     h("div", { class: "gauges" }, memory.element, promised.element, load.element, heat),
     h("div", { class: "load" }, replicas, none),
-    warnings);
+    warnings,
+    offer);
   const showDots = dots(replicas);
+  let asked;
   return {
     element,
     update(now) {
       set(element, "class", `board ${now.phase}`);
+      say(name, now.name);
+      offer.hidden = !now.replaces;
+      if (now.replaces !== asked) say(offered, `Seems to be ${now.replaces} with a new card.`);
+      asked = now.replaces;
       master.hidden = !now.leader;
       lit.update(now);
-      say(phase, { up: "up", down: "down", cordoned: "takes nothing new" }[now.phase]);
-      set(phase, "class", `status ${{ up: "good", down: "bad", cordoned: "warn" }[now.phase]}`);
+      say(phase, { up: "up", down: "down", joining: "joining", cordoned: "takes nothing new" }[now.phase]);
+      set(phase, "class", `status ${{ up: "good", down: "bad", joining: "busy", cordoned: "warn" }[now.phase]}`);
       say(about, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
-      const heard = now.memory_available_bytes !== undefined && now.phase !== "down";
+      const heard = now.memory_available_bytes !== undefined && !isAway(now);
       const used = now.memory_bytes - (now.memory_available_bytes ?? 0);
       const part = heard ? used / now.memory_bytes : 0;
       memory.show(part, heard ? `${Math.round(part * 100)} %` : "–", part > 0.9);
@@ -71,7 +92,7 @@ function board(node) {
       const mebibytes = (amount) => Math.round(amount / (1 << 20));
       promised.show(now.memory_requested_bytes / room, `${mebibytes(now.memory_requested_bytes)} of ${mebibytes(room)} MiB`);
       const busy = (now.load ?? 0) / Math.max(1, now.cores);
-      load.show(busy, now.load === null || now.load === undefined || now.phase === "down" ? "–" : now.load.toFixed(2), busy > 1);
+      load.show(busy, now.load === null || now.load === undefined || isAway(now) ? "–" : now.load.toFixed(2), busy > 1);
       const hot = now.temperature_c;
       heat.hidden = hot === undefined || hot === null;
       say(heat, heat.hidden ? "" : `${Math.round(hot)} °C`);
@@ -79,7 +100,7 @@ function board(node) {
       warnings.replaceChildren(...now.warnings.filter((text) => !common.has(text)).map((text) => h("li", null, drawing(WARNING), text)));
       const here = (functions ?? []).flatMap((fn) => drawn(fn, byNode(fn.placements).get(now.name) ?? []));
       showDots(here);
-      say(none, here.length > 0 ? "" : now.phase === "down" ? "Unplugged or out of reach; its replicas run elsewhere." : "No replicas");
+      say(none, here.length > 0 ? "" : { down: "Unplugged or out of reach; its replicas run elsewhere.", joining: "Was let in; nothing was heard of it yet." }[now.phase] ?? "No replicas");
     },
   };
 }
@@ -120,7 +141,7 @@ function show() {
     common = new Set(nodes.length > 1 ? first.warnings.filter((text) => nodes.every((node) => node.warnings.includes(text))) : []);
     $("everywhere").replaceChildren(...[...common].map((text) => h("li", null, drawing(WARNING), `On every node: ${text}`)));
     showStack(nodes);
-    const up = nodes.filter((node) => node.phase !== "down").length;
+    const up = nodes.filter((node) => !isAway(node)).length;
     numbers[0].show(up === nodes.length ? count(up) : `${up} of ${nodes.length}`, up === nodes.length ? (up === 1 ? "node" : "nodes") : "nodes up");
   }
   if (functions) {
@@ -149,15 +170,19 @@ async function decide(path) {
 
 function knocker(node) {
   const admit = h("button", { class: "primary", onclick: () => decide(`/api/v1/waiting/${node.id}/admit`) }, "Admit");
+  const replace = h("button", { class: "primary", onclick: () => decide(`/api/v1/waiting/${node.id}/replace`) });
   const refuse = h("button", { onclick: () => decide(`/api/v1/waiting/${node.id}/refuse`) }, "Refuse");
   const about = h("span", { class: "faint" });
-  const element = h("li", { class: "knocker" }, h("b", null, node.name), h("code", { class: "fingerprint" }, node.fingerprint), about, admit, refuse);
+  const element = h("li", { class: "knocker" }, h("b", null, node.name), h("code", { class: "fingerprint" }, node.fingerprint), about, replace, admit, refuse);
   return {
     element,
     update(now) {
       const notes = [now.board.replace("Raspberry ", ""), bytes(now.memory_bytes), now.address];
       if (now.removed) notes.push("was removed before");
       if (now.replaces) notes.push(`seems to be ${now.replaces} with a new card`);
+      replace.hidden = !now.replaces;
+      say(replace, `Admit as ${now.replaces}`);
+      say(admit, now.replaces ? "Admit as another" : "Admit");
       say(about, notes.join(" · "));
     },
   };

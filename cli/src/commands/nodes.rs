@@ -1,0 +1,217 @@
+//! `bramble nodes …`: who waits to be let in, and who is part of the bramble.
+
+use api::v1::WaitingNode;
+use clap::{Args, Subcommand};
+use http::Method;
+
+use super::{
+    connect::{Api, Target},
+    failure::Failure,
+    human,
+    out::Out,
+    table::{Column, Table},
+};
+
+/// What can be done about nodes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Show the nodes that wait to be let in
+    Waiting(WaitingArgs),
+    /// Let a node in that waits, also one that was removed
+    Admit(AdmitArgs),
+    /// Turn a node away that waits, for good
+    Refuse(OneArgs),
+    /// Have a node whose card was flashed anew go on as the one that it was: its name, and all that was said of it
+    Replace(OneArgs),
+    /// Put a node out of the bramble; it stays out until somebody admits it again
+    Remove(OneArgs),
+}
+
+/// What `nodes waiting` is told.
+#[derive(Args, Debug)]
+pub(crate) struct WaitingArgs {
+    #[command(flatten)]
+    target: Target,
+
+    /// Print what the API answers
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which node is meant.
+#[derive(Args, Debug)]
+pub(crate) struct OneArgs {
+    /// Name of the node; of one that waits, its id will do too
+    node: String,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What `nodes admit` is told.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  bramble nodes waiting                  compare what they show with what the Pis show
+  bramble nodes admit pi-4b-7f2a
+  bramble nodes admit pi-4b-7f2a --replace      its card was flashed anew: it is what it was before")]
+pub(crate) struct AdmitArgs {
+    #[command(flatten)]
+    one: OneArgs,
+
+    /// In place of the silent node of the same board
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Does it.
+pub(crate) async fn run(command: NodesCommand, out: &Out) -> Result<(), Failure> {
+    match command {
+        NodesCommand::Waiting(args) => waiting(args, out).await,
+        NodesCommand::Admit(args) => admit(args, out).await,
+        NodesCommand::Refuse(args) => {
+            let (api, node) = args.waiting().await?;
+            post(&api, &format!("/api/v1/waiting/{}/refuse", node.id)).await?;
+            out.line(format!("Refused: {}.", node.name))
+        }
+        NodesCommand::Replace(args) => {
+            let api = args.target.connect(None).await?;
+            post(&api, &format!("/api/v1/nodes/{}/replace", args.node)).await?;
+            out.line(format!("{} goes on as the node that it was.", args.node))
+        }
+        NodesCommand::Remove(args) => {
+            let api = args.target.connect(None).await?;
+            let path = format!("/api/v1/nodes/{}", args.node);
+            api.send_json(Method::DELETE, &path, &serde_json::json!({}))
+                .await?;
+            out.line(format!(
+                "Removed: {}. It stops what it runs, and stays out until somebody admits it again.",
+                args.node
+            ))
+        }
+    }
+}
+
+async fn post(api: &Api, path: &str) -> Result<(), Failure> {
+    api.send_json(Method::POST, path, &serde_json::json!({})).await?;
+    Ok(())
+}
+
+impl OneArgs {
+    /// The node that waits, and the bramble at whose door.
+    async fn waiting(&self) -> Result<(Api, WaitingNode), Failure> {
+        let api = self.target.connect(None).await?;
+        let all: Vec<WaitingNode> = api.get("/api/v1/waiting").await?;
+        let node = pick(all, &self.node)?;
+        Ok((api, node))
+    }
+}
+
+/// The one that is called so.
+fn pick(all: Vec<WaitingNode>, name: &str) -> Result<WaitingNode, Failure> {
+    let meant = |node: &WaitingNode| node.name == name || node.id.to_string() == name;
+    let mut meant: Vec<_> = all.into_iter().filter(meant).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(node), true) => Ok(node),
+        (Some(_), false) => Err(Failure::usage(format!(
+            "several nodes that wait are called {name}: say which by its id, as `bramble nodes waiting --json` shows it"
+        ))),
+        (None, _) => Err(Failure::not_found(format!(
+            "no node {name} waits: `bramble nodes waiting` shows who does"
+        ))),
+    }
+}
+
+async fn waiting(args: WaitingArgs, out: &Out) -> Result<(), Failure> {
+    let api = args.target.connect(None).await?;
+    if args.json {
+        return out.json(&api.get_answer("/api/v1/waiting").await?.body);
+    }
+    let all: Vec<WaitingNode> = api.get("/api/v1/waiting").await?;
+    if all.is_empty() {
+        out.note("Nobody waits.");
+        return Ok(());
+    }
+    out.table(&table(&all))
+}
+
+fn table(all: &[WaitingNode]) -> Table {
+    let mut table = Table::new([
+        Column::new("NAME"),
+        Column::new("SHOWS"),
+        Column::new("ADDRESS").spare(2),
+        Column::new("MEMORY").right().spare(3),
+        Column::new("BOARD").spare(1),
+        Column::new("NOTE").flexible(),
+    ]);
+    for node in all {
+        table.row([
+            node.name.as_str().into(),
+            node.fingerprint.as_str().into(),
+            node.address.as_str().into(),
+            human::bytes(node.memory_bytes).into(),
+            node.board.as_str().into(),
+            note(node).into(),
+        ]);
+    }
+    table
+}
+
+/// What is to be known before somebody is let in.
+fn note(node: &WaitingNode) -> String {
+    match &node.replaces {
+        Some(old) => format!("seems to be {old} with a new card"),
+        None if node.removed => "was removed before".to_owned(),
+        None => String::new(),
+    }
+}
+
+async fn admit(args: AdmitArgs, out: &Out) -> Result<(), Failure> {
+    let (api, node) = args.one.waiting().await?;
+    let how = if args.replace { "replace" } else { "admit" };
+    post(&api, &format!("/api/v1/waiting/{}/{how}", node.id)).await?;
+    out.line(match node.replaces.filter(|_| args.replace) {
+        Some(old) => format!("Admitted: {} goes on as {old}.", node.name),
+        None => format!("Admitted: {}.", node.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use api::NodeId;
+
+    use super::*;
+
+    fn knocks(number: u128, name: &str) -> WaitingNode {
+        WaitingNode {
+            id: NodeId::from_number(number),
+            name: name.to_owned(),
+            board: "Raspberry Pi 4 Model B".to_owned(),
+            memory_bytes: 1 << 30,
+            fingerprint: "k7q2-m9fd".to_owned(),
+            address: "192.168.1.20".to_owned(),
+            waiting_minutes: 1,
+            removed: false,
+            replaces: None,
+        }
+    }
+
+    #[test]
+    fn who_waits_is_meant_by_name_or_where_two_have_one_name_by_id() {
+        let all = || vec![knocks(1, "desk"), knocks(2, "desk"), knocks(3, "window")];
+        assert_eq!(pick(all(), "window").unwrap().id, NodeId::from_number(3));
+        let id = NodeId::from_number(2).to_string();
+        assert_eq!(pick(all(), &id).unwrap().id, NodeId::from_number(2));
+        assert!(pick(all(), "desk").unwrap_err().words.contains("by its id"));
+        assert!(pick(all(), "door").unwrap_err().words.contains("nodes waiting"));
+    }
+
+    #[test]
+    fn a_table_tells_what_is_to_be_known_before_somebody_is_let_in() {
+        let mut node = knocks(1, "desk");
+        assert_eq!(note(&node), "");
+        node.removed = true;
+        assert_eq!(note(&node), "was removed before");
+        node.replaces = Some("pi-4b-7f2a".to_owned());
+        assert_eq!(note(&node), "seems to be pi-4b-7f2a with a new card");
+    }
+}
