@@ -1,6 +1,6 @@
 //! A blocking HTTP client that sends exactly what it is told, as an unmodified client of the contract would.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -11,7 +11,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::Value;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 
 use crate::following::Following;
 
@@ -32,6 +35,7 @@ pub(crate) fn runtime() -> &'static Runtime {
 pub struct Client {
     base: String,
     headers: Vec<(String, String)>,
+    patience: Option<Duration>,
     pool: Pool<HttpConnector, Full<Bytes>>,
 }
 
@@ -73,6 +77,7 @@ impl Client {
         Self {
             base: base.trim_end_matches('/').to_owned(),
             headers: Vec::new(),
+            patience: None,
             pool,
         }
     }
@@ -87,6 +92,12 @@ impl Client {
     pub fn signed_in(self, user: &str, password: &str) -> Self {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         self.with("authorization", &format!("Basic {credentials}"))
+    }
+
+    /// The same, for which nobody answers where no whole answer came within so long.
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     fn request(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
@@ -107,7 +118,7 @@ impl Client {
     /// Sends a request; `None` where nobody answers it.
     pub fn try_send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Option<Answer> {
         let request = self.request(method, path, body);
-        runtime().block_on(async {
+        let exchange = async {
             let response = self.pool.request(request).await.ok()?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await.ok()?.to_bytes();
@@ -116,6 +127,12 @@ impl Client {
                 headers: parts.headers,
                 body,
             })
+        };
+        runtime().block_on(async {
+            match self.patience {
+                Some(patience) => timeout(patience, exchange).await.ok()?,
+                None => exchange.await,
+            }
         })
     }
 

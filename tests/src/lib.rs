@@ -2,12 +2,16 @@
 //!
 //! - [`demo`], [`http_client`], [`following`]: real processes, started and asked as users do
 //! - [`table`]: Pis with cards in them, powered on and off
+//! - [`hosts`]: real processes on machines of their own, as far as the network goes
+//! - [`docker`]: a Docker Engine of a test's own
 //! - [`browser`]: chromium, driven as a person would
 //! - [`sim`]: one bramble in simulation
 
 pub mod browser;
 pub mod demo;
+pub mod docker;
 pub mod following;
+pub mod hosts;
 pub mod http_client;
 pub mod sim;
 pub mod table;

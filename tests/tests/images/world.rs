@@ -11,24 +11,20 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tests::demo::{Answer, Client, program, wait_for};
+use tests::{
+    demo::{Answer, Client, program},
+    docker::DockerEngine,
+};
 use transport::NodeKey;
 
 const PASSWORD: &str = "correct horse";
-
-/// One Docker Engine.
-pub(crate) struct Engine {
-    child: Child,
-    pub(crate) place: String,
-    folder: PathBuf,
-}
 
 /// One node on an engine.
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) http: SocketAddr,
     node_port: SocketAddr,
-    pub(crate) engine: Engine,
+    pub(crate) engine: DockerEngine,
     child: Option<Child>,
     folder: PathBuf,
 }
@@ -49,63 +45,21 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-impl Engine {
-    fn start(folder: PathBuf, number: usize) -> Self {
-        fs::create_dir_all(&folder).unwrap();
-        let place = format!("unix://{}/docker.sock", folder.display());
-        let log = File::create(folder.join("dockerd.log")).unwrap();
-        // Tests of several programs may run at once: each takes another part of the address space.
-        let pool = format!(
-            "base=10.{}.{}.0/24,size=26",
-            130 + std::process::id() % 100,
-            number
-        );
-        let child = Command::new("dockerd")
-            .arg("--data-root")
-            .arg(folder.join("data"))
-            .arg("--exec-root")
-            .arg(folder.join("exec"))
-            .arg("--pidfile")
-            .arg(folder.join("pid"))
-            .args([
-                "-H",
-                &place,
-                "--bridge=none",
-                "--iptables=false",
-                "--default-address-pool",
-                &pool,
-            ])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd is installed: `make test` does that");
-        Self { child, place, folder }
-    }
-
-    /// Runs the docker command on this engine; answers what it prints.
-    pub(crate) fn docker(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new("docker")
-            .args(["-H", &self.place])
-            .args(args)
-            .env("DOCKER_CONFIG", &self.folder)
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if output.status.success() {
-            Ok(text(&output.stdout))
-        } else {
-            Err(text(&output.stderr))
-        }
-    }
-
-    /// Who `docker` on this engine signs in as.
-    pub(crate) fn set_config(&self, config: &str) {
-        fs::write(self.folder.join("config.json"), config).unwrap();
-    }
-
-    fn wait(&self) {
-        wait_for("dockerd to answer", || self.docker(&["version"]).ok());
-    }
+/// An engine without networks but those that a node makes.
+fn start_engine(folder: PathBuf, number: usize) -> DockerEngine {
+    // Tests of several programs may run at once: each takes another part of the address space.
+    let pool = format!(
+        "base=10.{}.{}.0/24,size=26",
+        130 + std::process::id() % 100,
+        number
+    );
+    let network = [
+        "--bridge=none",
+        "--iptables=false",
+        "--default-address-pool",
+        &pool,
+    ];
+    DockerEngine::start(Command::new("dockerd"), folder, &network)
 }
 
 impl World {
@@ -116,7 +70,7 @@ impl World {
             .tempdir_in("/tmp")
             .unwrap();
         let engines: Vec<_> = (0..nodes)
-            .map(|number| Engine::start(folder.path().join(format!("d{number}")), number))
+            .map(|number| start_engine(folder.path().join(format!("d{number}")), number))
             .collect();
         let minted: Vec<_> = (0..nodes)
             .map(|number| {
@@ -137,7 +91,7 @@ impl World {
                 "node_name = \"{name}\"\njoin_key = \"five random words are good\"\npeers = {}\nengine = \"docker\"\n\
                  docker = \"{}\"\n",
                 json!(peers),
-                engine.place,
+                engine.place(),
             );
             fs::write(state.join("bramble.toml"), card).unwrap();
             engine.wait();
@@ -189,7 +143,7 @@ impl World {
                 .args(["--gateway", &url])
                 .env("HOME", self.folder.path())
                 .env("XDG_CONFIG_HOME", self.folder.path())
-                .env("DOCKER_HOST", &self.nodes[node].engine.place)
+                .env("DOCKER_HOST", self.nodes[node].engine.place())
                 .env_remove("OPENFAAS_URL");
             command
         };
@@ -343,27 +297,6 @@ impl Drop for World {
         for node in &mut self.nodes {
             if let Some(mut child) = node.child.take() {
                 end(&mut child);
-            }
-            // Containers would outlive their engine.
-            if let Ok(ids) = node.engine.docker(&["ps", "-aq"]) {
-                let ids: Vec<&str> = ids.split_whitespace().collect();
-                _ = node.engine.docker(&[&["rm", "-f"], ids.as_slice()].concat());
-            }
-            if let Ok(ids) = node
-                .engine
-                .docker(&["network", "ls", "-q", "--filter", "label=bramble.node"])
-            {
-                for id in ids.split_whitespace() {
-                    _ = node.engine.docker(&["network", "rm", id]);
-                }
-            }
-            end(&mut node.engine.child);
-            let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-            let its = node.engine.folder.display().to_string();
-            for mount in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
-                if mount.starts_with(&its) {
-                    _ = Command::new("umount").arg(mount).status();
-                }
             }
         }
     }

@@ -1,0 +1,71 @@
+//! Who answers for which name, asked as any computer on the network asks.
+
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+use tests::hosts::{Answer, Lan};
+
+use crate::{SOON, bramble};
+
+/// Longest time for which an answer may be believed.
+const TTL_S: u32 = 120;
+
+/// Whether this address is what all say that say anything, and it is said by who has it.
+fn only(answers: &BTreeSet<Answer>, address: Ipv4Addr) -> bool {
+    let right =
+        |answer: &Answer| answer.from == address && answer.address == address && answer.ttl_s <= TTL_S;
+    !answers.is_empty() && answers.iter().all(right)
+}
+
+/// Waits until the leader alone answers for the bramble's name, and goes on doing so; answers which host that is.
+fn wait_for_the_name(lan: &Lan) -> usize {
+    let leader = lan.wait("the leader to answer for the bramble's name", SOON, |lan| {
+        let nodes = lan.hosts.iter().find(|host| host.is_on())?.nodes();
+        let leader = lan.leader_among(&nodes)?;
+        only(&lan.ask("bramble.local"), lan.hosts[leader].address()).then_some(leader)
+    });
+    for _ in 0..3 {
+        let answers = lan.ask("bramble.local");
+        assert!(
+            only(&answers, lan.hosts[leader].address()),
+            "host {leader} leads: {answers:?}"
+        );
+    }
+    leader
+}
+
+#[test]
+fn the_leader_alone_answers_for_the_brambles_name_and_every_node_for_its_own() {
+    let Some(mut lan) = bramble(3) else { return };
+    lan.wait_for_controllers(3, SOON);
+    let leader = wait_for_the_name(&lan);
+    for host in &lan.hosts {
+        let name = format!("{}.local", host.name().unwrap());
+        let answers = lan.ask(&name);
+        assert!(
+            only(&answers, host.address()),
+            "{name} is {}: {answers:?}",
+            host.address()
+        );
+    }
+
+    // The name moves with leadership, though the old leader cannot say goodbye.
+    lan.hosts[leader].unplug();
+    let began = Instant::now();
+    lan.wait_for_one_bramble(SOON);
+    let next = wait_for_the_name(&lan);
+    assert_ne!(next, leader);
+    println!(
+        "the name had moved {:?} after the leader's plug was pulled",
+        began.elapsed()
+    );
+
+    // Who comes back is told who leads, and does not answer for the name besides.
+    lan.hosts[leader].power_on();
+    lan.wait_for_one_bramble(SOON);
+    std::thread::sleep(Duration::from_secs(2));
+    wait_for_the_name(&lan);
+}
