@@ -43,6 +43,8 @@ pub struct Contacts(Arc<RwLock<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// This node itself, which never comes into sight of itself.
+    me: Option<(NodeId, OwnAddress)>,
     /// Members of this bramble that are in sight.
     sighted: BTreeMap<NodeId, (SocketAddr, Role)>,
     /// What the replicated state says, at a node that has it.
@@ -52,6 +54,13 @@ struct Inner {
 }
 
 impl Contacts {
+    /// The same for the node `me`, which is where `own` says, whatever others were told before.
+    #[must_use]
+    pub fn of(self, me: NodeId, own: OwnAddress) -> Self {
+        self.write().me = Some((me, own));
+        self
+    }
+
     /// With the controllers that a node was told of when it joined.
     pub fn new(told: Vec<(NodeId, SocketAddr)>) -> Self {
         let contacts = Self::default();
@@ -93,10 +102,21 @@ impl Contacts {
         self.write().known = addresses;
     }
 
+    /// Where `node` is at this moment, which is surer than what anybody else says: it is in sight, or is this node.
+    pub fn seen(&self, node: NodeId) -> Option<SocketAddr> {
+        let inner = self.read();
+        match &inner.me {
+            Some((me, own)) if *me == node => Some(own.now()),
+            _ => inner.sighted.get(&node).map(|(address, _)| *address),
+        }
+    }
+
     /// Where `node` is reached.
     pub fn address(&self, node: NodeId, routes: &Routes) -> Option<SocketAddr> {
+        if let Some(address) = self.seen(node) {
+            return Some(address);
+        }
         let inner = self.read();
-        let sighted = inner.sighted.get(&node).map(|(address, _)| *address);
         let told = || {
             inner
                 .told
@@ -104,10 +124,8 @@ impl Contacts {
                 .find(|(id, _)| *id == node)
                 .map(|(_, address)| *address)
         };
-        sighted
-            .or_else(|| routes.nodes.get(&node).copied())
-            .or_else(|| inner.known.get(&node).copied())
-            .or_else(told)
+        let routed = routes.nodes.get(&node).copied();
+        routed.or_else(|| inner.known.get(&node).copied()).or_else(told)
     }
 
     /// The controllers, and where they are reached: the leader first.
@@ -187,6 +205,16 @@ mod tests {
         assert_eq!(contacts.address(id(1), &routes), Some(at(4)));
         contacts.lost(id(1));
         assert_eq!(contacts.address(id(1), &routes), Some(at(3)));
+    }
+
+    #[test]
+    fn a_node_knows_itself_where_it_is_whatever_the_state_says() {
+        let contacts = Contacts::new(Vec::new()).of(id(1), OwnAddress::Fixed(at(9)));
+        let mut routes = Routes::default();
+        contacts.know([(id(1), at(1)), (id(2), at(2))].into());
+        routes.nodes.insert(id(1), at(1));
+        assert_eq!(contacts.address(id(1), &routes), Some(at(9)));
+        assert_eq!(contacts.address(id(2), &routes), Some(at(2)));
     }
 
     #[test]

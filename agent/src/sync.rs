@@ -173,7 +173,11 @@ impl Sync {
             }
             Ok(SyncAnswer::NotLeader {
                 leader: Some((id, address)),
-            }) => self.turn_to(Peer { id, address }, peer),
+            }) => {
+                // It may say where the leader was before all addresses changed.
+                let address = self.config.contacts.seen(id).unwrap_or(address);
+                self.turn_to(Peer { id, address }, peer)
+            }
             Ok(SyncAnswer::NotLeader { leader: None }) => self.try_next(),
             Ok(SyncAnswer::NotAdmitted) => {
                 self.light.stage(Stage::Waiting);

@@ -95,6 +95,11 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// Whether `node` could lead as far as the key goes: it has it, or there is none yet.
+    pub fn serves(&self, node: NodeId) -> bool {
+        self.is_empty() || self.keys.contains_key(&node)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -11,7 +11,7 @@ use axum::{
     body::{Body, to_bytes},
     response::{IntoResponse, Response},
 };
-use cluster::secrets::granted;
+use cluster::secrets::{Keyring, granted};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{sleep, timeout};
@@ -24,7 +24,7 @@ use crate::Controller;
 /// Longest question that is read: the name of a function.
 const MAX_REQUEST_BYTES: usize = 4096;
 
-/// Time between looks whether this controller has the key, and for the leader to answer.
+/// Time between looks whether this controller has the key, and for another to answer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,29 +48,43 @@ pub(crate) async fn keep_key(controller: &Controller, stop: &CancellationToken) 
             () = sleep(LOOK_EVERY) => {}
         }
         let state = controller.state();
-        let lacks_key =
-            !state.keyring().keys.is_empty() && !state.keyring().keys.contains_key(&controller.id);
         let leader = controller.raft.leadership().borrow().leader;
-        let address = leader.and_then(|id| Some((id, state.node(id)?.facts.address)));
-        let (true, Some((id, address))) = (lacks_key, address) else {
-            continue;
-        };
+        let holders = holders(state.keyring(), controller.id, leader);
+        let holders = holders.into_iter().filter_map(|id| {
+            let address = state.node(id)?.facts.address;
+            Some(Peer { id, address })
+        });
+        let holders: Vec<Peer> = holders.collect();
         drop(state);
-        if let Some(handed) = ask(controller, Peer { id, address }).await
-            && let Ok(action) = controller.vault.keep(&handed)
-        {
-            info!("was given the bramble's key");
-            controller.desk.propose(action).await;
+        for holder in holders {
+            if let Some(handed) = ask(controller, holder).await
+                && let Ok(action) = controller.vault.keep(&handed)
+            {
+                info!("was given the bramble's key");
+                controller.desk.propose(action).await;
+                break;
+            }
         }
     }
 }
 
-async fn ask(controller: &Controller, leader: Peer) -> Option<KeyAnswer> {
+/// Whom to ask for the key where `me` lacks it: the leader first, but also the others that have it, since who lacks it
+/// may lead itself.
+fn holders(keyring: &Keyring, me: NodeId, leader: Option<NodeId>) -> Vec<NodeId> {
+    if keyring.serves(me) {
+        return Vec::new();
+    }
+    let mut holders: Vec<NodeId> = keyring.keys.keys().copied().collect();
+    holders.sort_by_key(|id| Some(*id) != leader);
+    holders
+}
+
+async fn ask(controller: &Controller, holder: Peer) -> Option<KeyAnswer> {
     let question = axum::body::Bytes::from(encode(&KeyRequest {}));
     let request = Request::post(KEY_PATH)
         .body(transport::Body::from(question))
         .ok()?;
-    let answer = timeout(ANSWER_LIMIT, controller.bulk.request(leader, request));
+    let answer = timeout(ANSWER_LIMIT, controller.bulk.request(holder, request));
     let answer = answer.await.ok()?.ok()?;
     if answer.status() != StatusCode::OK {
         return None;
@@ -102,4 +116,29 @@ pub(crate) async fn answer(controller: &Controller, from: NodeId, body: Body) ->
         }
     }
     encode(&SecretsAnswer { secrets }).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::secrets::Sealed;
+
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_key_is_asked_for_it_even_by_a_leader_that_lacks_it() {
+        let id = NodeId::from_number;
+        let mut keyring = Keyring::default();
+        assert_eq!(
+            holders(&keyring, id(3), Some(id(3))),
+            [],
+            "a leader makes the first one"
+        );
+        for holder in [1, 2] {
+            keyring.keys.insert(id(holder), Sealed::default());
+        }
+        assert_eq!(holders(&keyring, id(1), Some(id(2))), [], "it has it");
+        assert_eq!(holders(&keyring, id(3), Some(id(2))), [id(2), id(1)]);
+        assert_eq!(holders(&keyring, id(3), Some(id(3))), [id(1), id(2)]);
+        assert_eq!(holders(&keyring, id(3), None), [id(1), id(2)]);
+    }
 }

@@ -50,7 +50,6 @@ pub struct Lan {
     switch: Machine,
     /// Last bytes of addresses that nobody has had yet, in no order.
     leases: Vec<u8>,
-    brisk: bool,
     folder: tempfile::TempDir,
 }
 
@@ -80,7 +79,6 @@ impl Lan {
             laptop,
             switch,
             leases,
-            brisk: false,
             // A socket's path may have 108 characters at the most.
             folder: tempfile::Builder::new()
                 .prefix("bramble-hosts-")
@@ -94,14 +92,6 @@ impl Lan {
         Ok(lan)
     }
 
-    /// The same with hosts that do not look around for long before they found a bramble: for tests in which the first
-    /// one is alone then.
-    #[must_use]
-    pub fn brisk(mut self) -> Self {
-        self.brisk = true;
-        self
-    }
-
     /// Adds hosts with this on their cards, switched off. They differ in nothing but the hardware address of their
     /// interface, and in what the network lends them.
     pub fn add(&mut self, count: usize, card: &str) {
@@ -113,7 +103,7 @@ impl Lan {
             let lease = Arc::new(Mutex::new(address));
             let way = self.laptop.way_to(&lease);
             let folder = self.folder.path().join(format!("host{number}"));
-            let mut host = Host::new(machine, lease, way, folder, self.brisk);
+            let mut host = Host::new(machine, lease, way, folder);
             host.set_card(card);
             host.lend(address);
             self.hosts.push(host);
@@ -237,13 +227,19 @@ impl Lan {
         self.hosts.iter().position(|host| host.address() == address)
     }
 
-    /// Waits until one bramble of all hosts has so many controllers; answers the host that leads.
+    /// Waits until one bramble of all hosts has so many controllers, all of which vote; answers the host that leads.
     pub fn wait_for_controllers(&self, count: usize, within: Duration) -> usize {
         let what = format!("{count} controllers");
         self.wait(&what, within, |lan| {
             let nodes = lan.wait_for_one_bramble(within);
             let controllers = nodes.iter().filter(|node| node["controller"] == true);
-            (controllers.count() == count)
+            // A node is asked to run a controller first, and has a vote when it knows everything.
+            let vote = lan.hosts.iter().any(|host| {
+                let log = host.log();
+                let mut changes = log.lines().filter(|line| line.contains("step=SetVoters("));
+                changes.any(|line| line.matches("NodeId(").count() == count)
+            });
+            (controllers.count() == count && vote)
                 .then(|| lan.leader_among(&nodes))
                 .flatten()
         })

@@ -438,7 +438,7 @@ impl Node {
         if self.home.has_controller() || membership.controllers.is_empty() {
             told.insert(0, (id, self.address.now()));
         }
-        Contacts::new(told)
+        Contacts::new(told).of(id, self.address.clone())
     }
 
     fn agent_config(&self) -> Result<AgentConfig> {

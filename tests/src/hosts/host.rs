@@ -33,13 +33,12 @@ pub struct Host {
     lease: Lease,
     way: SocketAddr,
     folder: PathBuf,
-    brisk: bool,
     node: Option<Child>,
     log: Arc<Mutex<String>>,
 }
 
 impl Host {
-    pub(super) fn new(machine: Machine, lease: Lease, way: SocketAddr, folder: PathBuf, brisk: bool) -> Self {
+    pub(super) fn new(machine: Machine, lease: Lease, way: SocketAddr, folder: PathBuf) -> Self {
         fs::create_dir_all(&folder).expect("the test's folder is its own");
         Self {
             docker: None,
@@ -48,7 +47,6 @@ impl Host {
             lease,
             way,
             folder,
-            brisk,
             node: None,
             log: Arc::default(),
         }
@@ -66,6 +64,15 @@ impl Host {
 
     /// Switches it on: the one program that a Pi starts, with nothing but its card.
     pub fn power_on(&mut self) {
+        self.start(&[]);
+    }
+
+    /// Switches it on where nobody else is: it does not look around for long before it founds a bramble.
+    pub fn power_on_alone(&mut self) {
+        self.start(&["--brisk"]);
+    }
+
+    fn start(&mut self, more: &[&str]) {
         let board = json!({"short": "pi-4b", "model": "Raspberry Pi 4 Model B", "memory_bytes": 1_u64 << 30, "cores": 4});
         let mut command = self.machine.command(program());
         command
@@ -74,13 +81,11 @@ impl Host {
             .arg("--settings")
             .arg(self.folder.join("bramble.toml"))
             .args(["--virtual-board", &board.to_string()])
+            .args(more)
             .env("BRAMBLE_ADMIN_PASSWORD", PASSWORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        if self.brisk {
-            command.arg("--brisk");
-        }
         let mut node = command.spawn().expect("nsenter is there where unshare is");
         // Not into a file: what a node writes to its card is counted.
         let lines = BufReader::new(node.stderr.take().expect("piped above")).lines();

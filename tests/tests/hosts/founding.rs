@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tests::hosts::{HOSTNAME, Lan};
 
-use crate::{CARD, FOUNDING, SOON, keeps, kept};
+use crate::{CARD, FOUNDING, SOON};
 
 /// So many cards at once; answers them, their nodes, and how long they took.
 fn powered_on(count: usize) -> Option<(Lan, Vec<Value>, Duration)> {
@@ -86,7 +86,7 @@ fn cards_that_boot_one_after_the_other_and_a_cable_that_comes_late_make_one_bram
 }
 
 #[test]
-fn on_a_network_that_loses_every_fifth_packet_cards_become_one_bramble_and_take_changes() {
+fn on_a_network_that_loses_every_fifth_packet_cards_become_one_bramble() {
     let Some(mut lan) = Lan::lay() else { return };
     lan.add(3, CARD);
     for host in &lan.hosts {
@@ -103,22 +103,10 @@ fn on_a_network_that_loses_every_fifth_packet_cards_become_one_bramble_and_take_
         "one bramble {:?} after power on, though every fifth packet is lost",
         began.elapsed()
     );
-    for number in 0..6 {
-        let name = format!("change-{number}");
-        lan.wait("a change to be acknowledged", SOON, |lan| {
-            keeps(&lan.hosts[number % 3], &name).then_some(())
-        });
-    }
     for host in &lan.hosts {
         host.run("iptables -F && ip6tables -F");
     }
     lan.wait_for_one_bramble(SOON);
-    for host in &lan.hosts {
-        let kept = kept(host);
-        for number in 0..6 {
-            assert!(kept.contains(&format!("change-{number}")), "{number} of {kept}");
-        }
-    }
 }
 
 #[test]

@@ -16,8 +16,7 @@ fn heard(lan: &Lan, host: &Host) -> Vec<String> {
 
 #[test]
 fn bridges_and_dockers_interfaces_count_only_if_the_card_names_them() {
-    let Some(lan) = Lan::lay() else { return };
-    let mut lan = lan.brisk();
+    let Some(mut lan) = Lan::lay() else { return };
     lan.add(2, CARD);
     // As every machine with Docker has them: a bridge with containers' cables, and one of a network.
     lan.hosts[0].run(
@@ -30,7 +29,7 @@ fn bridges_and_dockers_interfaces_count_only_if_the_card_names_them() {
          && ip link set veth5d6e7f8 up",
     );
     lan.hosts[1].put_bridge_before_cable("lan0");
-    lan.power_on();
+    lan.hosts.iter_mut().for_each(Host::power_on_alone);
 
     // Only the address on the cable is told, and who has none but on a bridge tells and does nothing.
     lan.wait("the first to be heard", SOON, |lan| {
