@@ -1,6 +1,6 @@
 //! The agent as the node holds it.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use gateway::Gateway;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::{
     reconciler::Reconciler,
     secrets::{self as kept, Secrets},
     senses::{self, Senses},
-    shared::Shared,
+    shared::{Report, Shared, Told},
     sync::Sync,
 };
 
@@ -105,6 +105,21 @@ impl Agent {
     /// What this node's replicas write.
     pub fn logs(&self) -> Logs {
         self.logs.clone()
+    }
+
+    /// What the leader says of the bramble as a whole, now and whenever it says so again.
+    pub fn told(&self) -> watch::Receiver<Told> {
+        self.shared.told.subscribe()
+    }
+
+    /// Waits until nothing of the bramble runs here any more, as far as the engine says.
+    pub fn is_empty(&self) -> impl Future<Output = ()> + use<> {
+        let mut report = self.shared.report.subscribe();
+        async move {
+            let empty = |report: &Report| report.replicas.as_ref().is_some_and(BTreeMap::is_empty);
+            // Fails only when the agent ends.
+            _ = report.wait_for(empty).await;
+        }
     }
 
     /// Where replicas reach this node, once that is known: the node takes HTTP there, for functions that call

@@ -52,3 +52,4 @@ pub use config::{AgentConfig, EngineConfig, VirtualBoard};
 pub use contacts::{Contacts, OwnAddress};
 pub use light::{NodeLight, Stage};
 pub use replicas::Replicas;
+pub use shared::Told;

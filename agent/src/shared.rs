@@ -7,7 +7,12 @@ use std::{
     time::Instant,
 };
 
-use api::{Generation, NodeVitals, ReplicaId, images::HeldImage, sync::DesiredReplica, sync::ReplicaReport};
+use api::{
+    Generation, NodeVitals, ReplicaId,
+    images::HeldImage,
+    join::BrambleId,
+    sync::{DesiredReplica, ReplicaReport},
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 
@@ -34,8 +39,31 @@ pub(crate) struct Shared {
     pub(crate) holders: watch::Sender<HoldersByDigest>,
     /// How this node is, as it was seen last.
     pub(crate) vitals: watch::Sender<NodeVitals>,
+    /// What the leader said of the bramble.
+    pub(crate) told: watch::Sender<Told>,
     /// The secrets that desired replicas name; `None` until the first orders.
     pub(crate) secrets: watch::Sender<Option<Wanted>>,
+}
+
+/// What the leader last said of the bramble as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When it gave orders last; when the agent began, as long as it has not.
+    pub heard: Instant,
+    /// Whether a person has ever changed anything in the bramble, as far as that was told.
+    pub work: bool,
+    /// The bramble that this one has dissolved into. No further orders come then.
+    pub dissolved: Option<BrambleId>,
+}
+
+impl Told {
+    fn nothing() -> Self {
+        Self {
+            heard: Instant::now(),
+            work: false,
+            dissolved: None,
+        }
+    }
 }
 
 /// What is told about the engine and what it runs.
@@ -73,6 +101,7 @@ impl Shared {
             bridge: watch::Sender::new(None),
             holders: watch::Sender::default(),
             vitals: watch::Sender::default(),
+            told: watch::Sender::new(Told::nothing()),
             secrets: watch::Sender::default(),
         }
     }

@@ -74,6 +74,8 @@ enum Exchange {
     Heard,
     /// Try after a pause, perhaps somewhere else.
     Again,
+    /// The bramble has ended.
+    Last,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,7 @@ impl Sync {
             match exchange {
                 Exchange::News => {}
                 Exchange::Heard => self.pause = RETRY.0,
+                Exchange::Last => return stop.cancelled().await,
                 Exchange::Again => {
                     tokio::select! {
                         () = stop.cancelled() => return,
@@ -165,10 +168,16 @@ impl Sync {
                     info!(leader = %peer.id, "the leader answers again");
                 }
                 self.light.told(orders.light.clone());
-                if self.follow(orders) {
-                    Exchange::Heard
-                } else {
-                    Exchange::Again
+                let ended = orders.dissolved.is_some();
+                self.shared.told.send_modify(|told| {
+                    told.heard = Instant::now().into_std();
+                    told.work |= orders.work;
+                    told.dissolved = orders.dissolved;
+                });
+                match self.follow(orders) {
+                    _ if ended => Exchange::Last,
+                    true => Exchange::Heard,
+                    false => Exchange::Again,
                 }
             }
             Ok(SyncAnswer::NotLeader {

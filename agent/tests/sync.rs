@@ -124,6 +124,8 @@ impl Leader {
             holdings: None,
             holders: BTreeMap::new(),
             first_visit_code: None,
+            work: false,
+            dissolved: None,
         }));
     }
 

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{FunctionName, Generation, NodeId, ReplicaId},
     images::{Holdings, ImageFacts},
+    join::BrambleId,
     light::Light,
     node::{NodeFacts, NodeVitals},
     spec::FunctionSpec,
@@ -174,6 +175,12 @@ pub struct Orders {
     /// With this code, which every node shows, the first visitor chooses the admin password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_visit_code: Option<String>,
+    /// Whether a person has ever changed anything in this bramble.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub work: bool,
+    /// The bramble has ended in favour of this one: the node stops what it runs, and goes over to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dissolved: Option<BrambleId>,
     /// Which other nodes hold the images that this node needs, by [`ImageFacts::digest`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holders: BTreeMap<String, BTreeSet<NodeId>>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{NodeId, ReplicaId},
+    join::BrambleId,
     light::Light,
     openfaas::FunctionStatus,
     sensors::{Sensors, Warning},
@@ -111,6 +112,26 @@ pub struct WaitingNode {
     /// Name of the node that it seems to be, with a card that was flashed anew: same board, same serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+}
+
+/// One bramble in GET `/api/v1/meetings`: it has the same join key as this one, and both hold what people made. Their
+/// nodes stay apart until somebody ends one of the two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meeting {
+    /// Which.
+    pub bramble: BrambleId,
+    /// Boards of those of its nodes that are in sight, in people's words, in the order of their addresses.
+    pub boards: Vec<String>,
+    /// Where their portal is: one of their nodes.
+    pub address: String,
+}
+
+/// Body of POST `/api/v1/dissolve`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dissolve {
+    /// The bramble that the nodes go over to.
+    pub into: BrambleId,
 }
 
 /// Body of PUT `/api/v1/nodes/{name}/name`.

@@ -224,6 +224,8 @@ fn a_sync_answer_is_written_as_it_always_was() {
         holdings: Some(99),
         holders: BTreeMap::from([("sha256:0c".to_owned(), BTreeSet::from([node]))]),
         first_visit_code: None,
+        work: false,
+        dissolved: None,
     };
     matches_golden("sync-answer-orders", &SyncAnswer::Orders(orders));
     matches_golden(

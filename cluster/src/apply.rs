@@ -3,6 +3,7 @@
 //! Runs on every controller, in every version of this program that is out there, so it decides nothing: no clock, no
 //! randomness, no scheduling; what was decided is in the command. A refused command leaves the state as it was.
 
+mod dissolving;
 mod functions;
 mod images;
 mod lights;
@@ -36,9 +37,10 @@ impl State {
             actor: &command.actor,
             revision,
         };
-        match change.make(command.action) {
+        match change.checked(command.action) {
             Ok(()) => {
                 self.revision = Revision(revision);
+                self.worked |= matches!(command.actor, Actor::User(_));
                 Outcome::Applied(self.revision)
             }
             Err(refusal) => Outcome::Refused(refusal),
@@ -57,6 +59,14 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// What a person changes in a bramble that has ended would be lost.
+    fn checked(&mut self, action: Action) -> Result<(), Refusal> {
+        match (self.actor, self.state.dissolved) {
+            (Actor::User(_), Some(into)) => Err(Refusal::Dissolved(into)),
+            _ => self.make(action),
+        }
+    }
+
     /// Every branch first checks, then changes.
     fn make(&mut self, action: Action) -> Result<(), Refusal> {
         match action {
@@ -141,6 +151,7 @@ impl Change<'_> {
                 self.state.users.insert(name, User { password_hash, role });
                 Ok(())
             }
+            Action::Dissolve { into, give_up } => self.dissolve(into, give_up),
             Action::CheckpointTotals { totals } => {
                 self.checkpoint_totals(totals);
                 Ok(())

@@ -44,7 +44,7 @@ use api::{
     join::{BrambleId, KeyTag, Role, Sighting, Standing},
 };
 
-pub use meeting::{InSight, Meeting, better, meet};
+pub use meeting::{InSight, Meeting, better, goes_over, meet};
 pub use pace::Pace;
 
 use crate::Moment;

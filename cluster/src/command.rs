@@ -12,6 +12,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, Timestamp,
     images::{Cleaned, ImageFacts},
+    join::BrambleId,
     light::LightSettings,
     sync::Phase,
     versioned::Versioned,
@@ -313,6 +314,13 @@ pub enum Action {
         /// What they may do.
         role: Role,
     },
+    /// End this bramble: its nodes go over to another one.
+    Dissolve {
+        /// Which.
+        into: BrambleId,
+        /// Whether a person agreed to lose what this bramble holds; it is refused otherwise where there is anything.
+        give_up: bool,
+    },
     /// Keep how often functions were invoked.
     CheckpointTotals {
         /// The functions whose totals changed, whole.
@@ -458,6 +466,7 @@ impl fmt::Display for Action {
             Self::Identify { id, until: None } => write!(f, "node {id} identifies itself no longer"),
             Self::SetLights { settings } => write!(f, "lights shine at {} %", settings.brightness),
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
+            Self::Dissolve { into, .. } => write!(f, "dissolve into the bramble {into}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use api::{FunctionName, NodeId, Revision, versioned::Versioned};
+use api::{FunctionName, NodeId, Revision, join::BrambleId, versioned::Versioned};
 use serde::{Deserialize, Serialize};
 
 use crate::secrets::SecretName;
@@ -68,6 +68,10 @@ pub enum Refusal {
     NoSuchSecret(SecretName),
     /// Secrets are sealed with another key than this one.
     AnotherKey,
+    /// A person has used this bramble: it does not end by itself.
+    HasWork,
+    /// This bramble has ended, in favour of that one.
+    Dissolved(BrambleId),
     /// What the plan relied on has changed; the next one will do better.
     Stale(Stale),
 }
@@ -108,6 +112,11 @@ impl fmt::Display for Refusal {
                 write!(f, "unable to find secret: {}; create it first", name.name())
             }
             Self::AnotherKey => f.write_str("the bramble's secrets are sealed with another key"),
+            Self::HasWork => f.write_str("this bramble holds what people made, which would be lost"),
+            Self::Dissolved(into) => write!(
+                f,
+                "this bramble has ended, and its nodes go over to another one ({into}): look for that one's portal in a minute"
+            ),
             Self::Stale(Stale::Function(name)) => {
                 write!(f, "function {name} changed since the plan was made")
             }

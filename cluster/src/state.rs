@@ -13,6 +13,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
     images::{ImageFacts, built_in},
+    join::BrambleId,
     light::LightSettings,
     sync::Phase,
     versioned::Versioned,
@@ -57,6 +58,10 @@ pub struct State {
     pub(crate) authority: Option<Authority>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) first_visit_code: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) worked: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dissolved: Option<BrambleId>,
     #[serde(default, skip_serializing_if = "is_usual")]
     pub(crate) lights: LightSettings,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -251,6 +256,18 @@ impl State {
     /// Whether the bramble exists yet.
     pub fn is_founded(&self) -> bool {
         self.epoch > 0
+    }
+
+    /// Whether a person has ever changed anything: a bramble without that dissolves into another without loss. Never
+    /// turns back.
+    pub fn has_work(&self) -> bool {
+        // The rest is for states that earlier versions of this program kept.
+        self.worked || !self.functions.is_empty() || !self.secrets.is_empty() || !self.pushed.is_empty()
+    }
+
+    /// The bramble that this one has dissolved into: every node goes over to it.
+    pub fn dissolved(&self) -> Option<BrambleId> {
+        self.dissolved
     }
 
     /// The node that leads, or led last.

@@ -133,7 +133,8 @@ pub fn desired(state: &State, node: NodeId) -> BTreeMap<ReplicaId, DesiredReplic
 /// in yet: then the request hangs.
 pub fn answer(state: &State, from: NodeId, request: &SyncRequest) -> Option<Orders> {
     let orders = orders_now(state, from, request)?;
-    (orders.desired.is_some() || orders.routes.is_some()).then_some(orders)
+    let news = orders.desired.is_some() || orders.routes.is_some() || orders.dissolved.is_some();
+    news.then_some(orders)
 }
 
 /// The answer to `request` whether there is news or not; `None` while the node is not taken in yet. What the agent
@@ -151,6 +152,8 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         holdings: None,
         holders: BTreeMap::new(),
         first_visit_code: state.first_visit_code().map(str::to_owned),
+        work: state.has_work(),
+        dissolved: state.dissolved(),
     })
 }
 

@@ -35,6 +35,7 @@ const PACE: Pace = Pace {
     forsake: seconds(3),
     again_after_refusal: seconds(2),
     distrust: seconds(60),
+    stray: seconds(1_000),
     credulous: seconds(30),
 };
 

@@ -16,6 +16,7 @@ use std::{
 use api::{
     Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
     images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
+    join::BrambleId,
     light::LightSettings,
     node::EngineKind,
     openfaas::FunctionDeployment,
@@ -438,13 +439,34 @@ fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
     matches_golden("state-later", &state);
 }
 
+/// A bramble that somebody has used and given up.
+fn ended() -> (State, Action) {
+    let into = BrambleId::from_number(0x1122_3344);
+    let dissolve = Action::Dissolve { into, give_up: true };
+    let mut state = State::default();
+    let at = Timestamp::from_millis(1_795_228_830_000);
+    let found = Action::Found {
+        name: "bramble".to_owned(),
+    };
+    state.apply(Command::by_bramble(at, found));
+    state.apply(Command::by_user("ada", at, dissolve.clone()));
+    (state, dissolve)
+}
+
+#[test]
+fn a_bramble_that_ended_is_written_as_it_always_was() {
+    let (state, _) = ended();
+    matches_golden("state-ended", &state);
+}
+
 #[test]
 fn every_command_is_written_as_it_always_was() {
-    for (kind, action) in actions()
+    let (_, dissolve) = ended();
+    let all = actions()
         .into_iter()
         .chain(later_actions())
-        .chain(newest_actions())
-    {
+        .chain(newest_actions());
+    for (kind, action) in all.chain([("dissolve", dissolve)]) {
         let at = Timestamp::from_millis(1_795_228_830_000);
         matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));
     }

@@ -130,6 +130,10 @@ impl Controller {
                 Decision::Elsewhere(vec![leader])
             });
         }
+        // This bramble has ended; there is another one to knock at.
+        if state.dissolved().is_some() {
+            return Decision::Refused(Refusal::Busy);
+        }
         let facts = self.facts_of(request);
         if state.node(request.node).is_some() {
             return self.grant(&state, request);

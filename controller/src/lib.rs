@@ -25,6 +25,7 @@ mod http;
 mod images;
 mod joining;
 mod live;
+mod meetings;
 mod members;
 pub mod raft;
 mod reconciler;
@@ -36,7 +37,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use ::http::{Request, StatusCode};
 use api::{
-    NodeId, Revision,
+    Generation, NodeId, Revision,
     secrets::{KEY_PATH, SECRETS_PATH},
     store::Catalogue,
     sync::{MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest},
@@ -64,6 +65,7 @@ use founding::Doorkeeper;
 use http::ApiError;
 use joining::Joining;
 use live::Live;
+use meetings::Meetings;
 use raft::{InitializeError, Leadership, OpenError, Peers, ProposeError, Raft, RaftConfig, Timings};
 use vault::Vault;
 
@@ -135,6 +137,7 @@ pub struct Controller {
     pub(crate) live: Live,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) joining: Joining,
+    pub(crate) meetings: Meetings,
     /// Keeps those who guess the code of the first visit waiting.
     pub(crate) doorkeeper: Doorkeeper,
     config: Arc<ControllerConfig>,
@@ -180,6 +183,7 @@ impl Controller {
             bulk: config.bulk.clone(),
             vault,
             joining,
+            meetings: Meetings::default(),
             doorkeeper: Doorkeeper::default(),
             config: Arc::new(config),
         })
@@ -227,14 +231,25 @@ impl Controller {
         &self.auth
     }
 
-    /// Whether `node` is part of the bramble; `None` while this controller does not know yet.
-    pub fn admits(&self, node: NodeId) -> Option<bool> {
+    /// Whether `node` is part of the bramble, and the version of the routes that says so; `None` while this controller
+    /// does not know yet.
+    pub fn admits(&self, node: NodeId) -> Option<(Generation, bool)> {
         let state = self.raft.watch();
         let state = state.borrow();
         // Who founded takes part before anything says so.
-        state
-            .is_founded()
-            .then(|| node == self.id || state.node(node).is_some())
+        state.is_founded().then(|| {
+            (
+                state.routes_revision(),
+                node == self.id || state.node(node).is_some(),
+            )
+        })
+    }
+
+    /// Whether `node` is a member of Raft, as far as this one's log goes. What the log says counts before it is
+    /// applied: without its members, a controller that is behind would never hear what it lacks.
+    pub fn is_member(&self, node: NodeId) -> bool {
+        let members = self.raft.members();
+        members.voters.contains(&node) || members.learners.contains(&node)
     }
 
     /// The term since which this controller leads, if it does, now and whenever that changes.
@@ -244,9 +259,7 @@ impl Controller {
 
     /// Whether a person has ever changed anything: a bramble without that dissolves into another without loss.
     pub fn has_work(&self) -> bool {
-        let state = self.raft.watch();
-        let state = state.borrow();
-        !state.functions().is_empty() || !state.secrets().is_empty() || !state.pushed_images().is_empty()
+        self.raft.watch().borrow().has_work()
     }
 
     /// Where all nodes are reached, as this controller knows.

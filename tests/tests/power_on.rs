@@ -187,10 +187,8 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
     sleep(Duration::from_secs(3));
     let deployment =
         json!({"service": "env", "image": "bramble/env:latest", "labels": {"com.openfaas.scale.min": "3"}});
-    wait_for("the deployment to be taken", || {
-        let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
-        (answer.status == 202).then_some(())
-    });
+    let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
+    assert_eq!(answer.status, 202, "{}", answer.text());
     wait_for("a replica on each", || {
         let function = table.pis[0].admin().get("/system/function/env").json();
         (function["availableReplicas"] == 3).then_some(())
@@ -250,20 +248,17 @@ fn a_bramble_that_lost_all_power_at_once_comes_back_with_everything() {
         (nodes.iter().filter(|node| node["controller"] == true).count() == 3).then_some(())
     });
     let deployment = json!({"service": "env", "image": "bramble/env:latest"});
-    assert_eq!(
-        table.pis[0]
-            .admin()
-            .post_json("/system/functions", &deployment)
-            .status,
-        202
-    );
+    let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
+    assert_eq!(answer.status, 202, "{}", answer.text());
     table.pis.iter_mut().for_each(|pi| pi.unplug());
     table.power_on();
     wait_for("the function to answer again", || {
         let answer = table.pis[1].client().try_send("GET", "/function/env", "")?;
         (answer.status == 200).then_some(())
     });
-    assert_eq!(table.pis[2].nodes().len(), 3);
+    wait_for("every Pi to be known as before", || {
+        (table.pis[2].nodes().len() == 3).then_some(())
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use agent::{AgentConfig, NodeLight, Stage, discovery::Event};
 use anyhow::{Context, Result};
 use api::{
     NodeId,
-    join::{Announcement, Sighting},
+    join::{Announcement, BrambleId, Sighting},
 };
 use cluster::{
     Moment,
@@ -53,6 +53,8 @@ pub(super) struct Candidate<'a> {
     pub(super) shown: Arc<Mutex<String>>,
     /// The node's light.
     pub(super) light: NodeLight,
+    /// The bramble that this node was part of before, while this program runs.
+    pub(super) formerly: Option<BrambleId>,
 }
 
 /// What becomes known meanwhile.
@@ -91,6 +93,11 @@ impl Admission for Door {
     fn waits_no_longer(&self, _: NodeId) {}
 }
 
+/// How patient a node is: less where all start at once on one machine.
+pub(super) fn pace(brisk: bool) -> Pace {
+    if brisk { Pace::brisk() } else { Pace::usual() }
+}
+
 impl Candidate<'_> {
     /// Looks until this node is part of a bramble, or `stop`. Answers the listener, for the member that it becomes.
     pub(super) async fn run(
@@ -100,7 +107,7 @@ impl Candidate<'_> {
     ) -> Result<Option<TcpListener>> {
         let began = Instant::now();
         let now = || Moment::new(began.elapsed());
-        let pace = if self.brisk { Pace::brisk() } else { Pace::usual() };
+        let pace = pace(self.brisk);
         let tag = self.secret.as_ref().map(|secret| secret.tag());
         let mut candidate = Bootstrap::new(self.key.id(), tag, pace);
         let facts = self.config.facts();
@@ -116,7 +123,7 @@ impl Candidate<'_> {
             port: self.ways.port,
             serial: facts.serial.clone(),
             facts,
-            formerly: None,
+            formerly: self.formerly,
         });
         info!(
             join_key = self.secret.is_some(),
@@ -229,6 +236,7 @@ impl Candidate<'_> {
         let identity = Identity::new((*self.key).clone(), certificate, authority.certificate().clone())?;
         let membership = Membership {
             name: self.bramble.to_owned(),
+            work: false,
             controllers: Vec::new(),
         };
         self.home.join(&identity, &membership)?;
@@ -244,6 +252,7 @@ impl Candidate<'_> {
         let controllers = admitted.controllers.into_iter();
         let membership = Membership {
             name: admitted.name,
+            work: false,
             controllers: controllers.map(|(id, address)| Contact { id, address }).collect(),
         };
         self.home.join(&identity, &membership)?;

@@ -6,6 +6,7 @@
 //! DIR/member.toml                                 that bramble's name and controllers
 //! DIR/founding.pem                                while it founds: the authority, until the bramble keeps it itself
 //! DIR/raft/                                       while it runs a controller
+//! DIR/leaving                                     while it forgets all of the above but its key
 //! ```
 //!
 //! Written at a few moments in a node's life, so that a power cut between any two of them does no harm: a founder
@@ -32,6 +33,9 @@ pub(super) struct Home(PathBuf);
 pub(super) struct Membership {
     /// The bramble's name.
     pub(super) name: String,
+    /// Whether a person is known to have changed anything in it: this node never leaves it by itself then.
+    #[serde(default)]
+    pub(super) work: bool,
     /// The nodes that ran a controller when this one joined.
     #[serde(default)]
     pub(super) controllers: Vec<Contact>,
@@ -53,7 +57,11 @@ impl Home {
             .mode(0o700)
             .create(path)
             .with_context(doing)?;
-        Ok(Self(path.canonicalize().with_context(doing)?))
+        let home = Self(path.canonicalize().with_context(doing)?);
+        if home.leaving_file().exists() {
+            home.leave()?;
+        }
+        Ok(home)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,6 +82,10 @@ impl Home {
 
     fn founding_file(&self) -> PathBuf {
         self.0.join("founding.pem")
+    }
+
+    fn leaving_file(&self) -> PathBuf {
+        self.0.join("leaving")
     }
 
     /// The node's key; a new one at its first start.
@@ -99,6 +111,39 @@ impl Home {
         let identity = Identity::load(&directory).context("failed to read the node's identity")?;
         let membership = toml::from_str(&text).context("member.toml is damaged")?;
         Ok(Some((identity, membership)))
+    }
+
+    /// Keeps that a person has changed something in the bramble: written once in a membership.
+    pub(super) fn note_work(&self) -> Result<()> {
+        let Some((_, membership)) = self.membership()? else {
+            return Ok(());
+        };
+        if membership.work {
+            return Ok(());
+        }
+        let text = toml::to_string(&Membership {
+            work: true,
+            ..membership
+        })
+        .context("failed to write the membership as TOML")?;
+        write(&self.membership_file(), &text)
+    }
+
+    /// Forgets the bramble, and what was kept for it. Who this node is stays. Goes on where it was interrupted.
+    pub(super) fn leave(&self) -> Result<()> {
+        write(&self.leaving_file(), "")?;
+        self.forget_controller()?;
+        let identity = self.identity_dir();
+        for file in [
+            self.founding_file(),
+            self.membership_file(),
+            identity.join("certificate.pem"),
+            identity.join("authority.pem"),
+            self.leaving_file(),
+        ] {
+            remove(&file)?;
+        }
+        Ok(())
     }
 
     /// Keeps that this node is part of a bramble.
@@ -132,12 +177,7 @@ impl Home {
 
     /// The bramble keeps its authority itself now.
     pub(super) fn end_founding(&self) -> Result<()> {
-        match fs::remove_file(self.founding_file()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).context("failed to remove founding.pem")
-            }
-            _ => Ok(()),
-        }
+        remove(&self.founding_file())
     }
 
     /// Whether this node has run a controller.
@@ -153,6 +193,16 @@ impl Home {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -203,22 +253,63 @@ mod tests {
         assert!(home.founding().unwrap().is_none());
     }
 
-    #[test]
-    fn a_member_stays_one_after_a_restart() {
-        let (_folder, home) = home();
+    /// Becomes part of a bramble of its own.
+    fn joins(home: &Home) -> (Identity, Membership) {
         let authority = Authority::create().unwrap();
         let key = home.key().unwrap();
         let (_, certificate) = authority.issue(&key.request().unwrap()).unwrap();
         let identity = Identity::new(key, certificate, authority.certificate().clone()).unwrap();
         let membership = Membership {
             name: "garden".to_owned(),
+            work: false,
             controllers: vec![Contact {
                 id: NodeId::from_number(1),
                 address: "192.168.1.20:7443".parse().unwrap(),
             }],
         };
         home.join(&identity, &membership).unwrap();
+        (identity, membership)
+    }
+
+    #[test]
+    fn a_member_stays_one_after_a_restart() {
+        let (_folder, home) = home();
+        let (identity, membership) = joins(&home);
         let (kept, again) = home.membership().unwrap().unwrap();
         assert_eq!((kept.id(), again), (identity.id(), membership));
+    }
+
+    #[test]
+    fn that_somebody_worked_with_a_bramble_is_kept() {
+        let (_folder, home) = home();
+        joins(&home);
+        home.note_work().unwrap();
+        home.note_work().unwrap();
+        let (_, membership) = home.membership().unwrap().unwrap();
+        assert!(membership.work);
+        assert_eq!(membership.controllers.len(), 1);
+    }
+
+    #[test]
+    fn who_leaves_forgets_the_bramble_and_stays_who_it_is() {
+        let (_folder, home) = home();
+        let (identity, _) = joins(&home);
+        fs::create_dir_all(home.raft_dir().join("log")).unwrap();
+        home.begin_founding(&Authority::create().unwrap()).unwrap();
+        home.leave().unwrap();
+        assert!(home.membership().unwrap().is_none() && home.founding().unwrap().is_none());
+        assert!(!home.has_controller());
+        assert_eq!(home.key().unwrap().id(), identity.id());
+    }
+
+    #[test]
+    fn leaving_that_was_interrupted_goes_on_at_the_next_start() {
+        let (_folder, home) = home();
+        joins(&home);
+        fs::create_dir_all(home.raft_dir()).unwrap();
+        write(&home.leaving_file(), "").unwrap();
+        let again = Home::open(home.path()).unwrap();
+        assert!(again.membership().unwrap().is_none() && !again.has_controller());
+        assert!(!again.leaving_file().exists());
     }
 }

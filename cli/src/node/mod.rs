@@ -18,6 +18,7 @@ mod home;
 mod http;
 mod lights;
 mod look;
+mod meetings;
 mod node_port;
 mod pass_on;
 mod presence;
@@ -59,6 +60,7 @@ use zeroize::Zeroizing;
 use candidate::Candidate;
 use home::{Home, Membership};
 use look::Ways;
+use meetings::Meetings;
 use presence::Presence;
 use running::Keeper;
 
@@ -172,14 +174,22 @@ fn start_logging() {
 }
 
 async fn serve(args: NodeArgs) -> Result<()> {
-    let stop = CancellationToken::new();
     let mut node = Node::prepare(args).await?;
     let wanted = lights::wanted(&node.args.light, &node.settings.lights);
     let lights = lights::Lights::start(wanted, &node.args.root);
     node.light = lights.light();
-    let outcome = node.run(stop).await;
+    let outcome = node.run().await;
     lights.go_dark().await;
     outcome
+}
+
+/// Why a node takes part in its bramble no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Somebody asked the program to end.
+    AskedTo,
+    /// It goes over to another bramble.
+    Left,
 }
 
 /// A node with all that it was told, before it is known whether it is part of a bramble.
@@ -241,25 +251,34 @@ impl Node {
         })
     }
 
-    /// Becomes part of a bramble, if it is not yet, and takes part in it.
-    async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut listener = bind(self.args.node_port, NODE_PORT).await?;
-        let config = self.agent_config()?;
-        if self.home.membership()?.is_none() {
-            let until_stdin_ends = self.args.until_stdin_ends;
-            let joined = tokio::select! {
-                joined = self.become_member(listener, &config, &stop) => joined?,
-                () = asked_to_end(until_stdin_ends) => None,
-            };
-            let Some(kept) = joined else { return Ok(()) };
-            listener = kept;
+    /// Becomes part of a bramble, if it is not yet, and takes part in it; then in the next one, where that one ends.
+    async fn run(self) -> Result<()> {
+        let mut formerly = None;
+        loop {
+            let mut listener = bind(self.args.node_port, NODE_PORT).await?;
+            let config = self.agent_config()?;
+            if self.home.membership()?.is_none() {
+                let until_stdin_ends = self.args.until_stdin_ends;
+                let joined = tokio::select! {
+                    joined = self.become_member(listener, &config, formerly) => joined?,
+                    () = asked_to_end(until_stdin_ends) => None,
+                };
+                let Some(kept) = joined else { return Ok(()) };
+                listener = kept;
+            }
+            let (identity, membership) = self
+                .home
+                .membership()?
+                .context("the node's certificate is gone: was its folder changed?")?;
+            formerly = Some(BrambleId::from_authority(identity.authority()));
+            match self
+                .take_part(listener, Arc::new(identity), &membership, config)
+                .await?
+            {
+                Ended::AskedTo => return Ok(()),
+                Ended::Left => self.home.leave()?,
+            }
         }
-        let (identity, membership) = self
-            .home
-            .membership()?
-            .context("the node's certificate is gone: was its folder changed?")?;
-        self.take_part(listener, Arc::new(identity), &membership, config, stop)
-            .await
     }
 
     /// Answers the listener; `None` where the node was asked to end before.
@@ -267,8 +286,10 @@ impl Node {
         &self,
         listener: TcpListener,
         config: &AgentConfig,
-        stop: &CancellationToken,
+        formerly: Option<BrambleId>,
     ) -> Result<Option<TcpListener>> {
+        let stop = CancellationToken::new();
+        let _stop_when_dropped = stop.clone().drop_guard();
         let shown = Arc::new(Mutex::new("This Pi looks for its bramble.".to_owned()));
         let stop_showing = stop.child_token();
         self.light.stage(Stage::Looking);
@@ -286,6 +307,7 @@ impl Node {
             brisk: self.args.brisk,
             shown,
             light: self.light.clone(),
+            formerly,
         };
         let listener = candidate.run(listener, stop.child_token()).await;
         stop_showing.cancel();
@@ -294,13 +316,13 @@ impl Node {
     }
 
     async fn take_part(
-        self,
+        &self,
         listener: TcpListener,
         identity: Arc<Identity>,
         membership: &Membership,
         mut config: AgentConfig,
-        stop: CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Ended> {
+        let stop = CancellationToken::new();
         self.light.stage(Stage::Member);
         let id = identity.id();
         let bramble = BrambleId::from_authority(identity.authority());
@@ -338,7 +360,7 @@ impl Node {
                 bramble,
                 key: self.secret.as_ref().map(|secret| secret.tag()),
                 role: Role::Node,
-                work: false,
+                work: membership.work,
             },
             board: facts.board,
             memory: facts.memory,
@@ -391,27 +413,37 @@ impl Node {
             running,
             gateway,
             contacts,
+            told: agent.told(),
+            empty: Box::pin(agent.is_empty()),
+            meetings: Meetings::new(Arc::clone(&self.key), self.secret.clone(), self.http_port),
+            home: self.home.clone(),
+            work_noted: membership.work,
+            pace: candidate::pace(self.args.brisk),
         };
         let agent_stop = stop.clone();
         parts.spawn(async move {
             agent.run(agent_stop).await;
             Ok(())
         });
-        let presence_stop = stop.clone();
-        parts.spawn(async move {
-            presence.run(presence_stop).await;
-            Ok(())
-        });
+        let presence = tokio::spawn(presence.run(stop.clone()));
 
         let outcome = tokio::select! {
             ended = parts.join_next() => match ended {
-                Some(ended) => ended.context("a part of the node broke down")?.context("a part of the node ended"),
-                None => Ok(()),
+                Some(ended) => ended
+                    .context("a part of the node broke down")?
+                    .context("a part of the node ended")
+                    .map(|()| Ended::AskedTo),
+                None => Ok(Ended::AskedTo),
             },
-            () = asked_to_end(self.args.until_stdin_ends) => Ok(()),
+            left = presence => left.context("a part of the node broke down").map(|_| Ended::Left),
+            () = asked_to_end(self.args.until_stdin_ends) => Ok(Ended::AskedTo),
         };
-        info!("stops");
-        self.light.stage(Stage::Leaving);
+        if matches!(outcome, Ok(Ended::Left)) {
+            self.light.stage(Stage::Looking);
+        } else {
+            info!("stops");
+            self.light.stage(Stage::Leaving);
+        }
         stop.cancel();
         _ = tokio::time::timeout(STOP_GRACE, async { while parts.join_next().await.is_some() {} }).await;
         outcome

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use agent::{images::ImagePort, logs::Logs};
 use anyhow::Result;
 use api::{
-    NodeId,
+    Generation, NodeId,
     logs::{LOGS_PATH, LogsRequest},
     versioned::decode,
 };
@@ -119,6 +119,17 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// Whether a node is let in, by the newer of what this node's controller has applied and what the leader told its
+/// gateway: a controller that is behind knows less than its gateway, and must not shut out those who bring the rest.
+/// Who knows nothing goes by the certificate.
+fn is_admitted(by_state: Option<(Generation, bool)>, by_routes: Option<(Generation, bool)>) -> bool {
+    let newer = match (by_state, by_routes) {
+        (Some(state), Some(routes)) => Some(if routes.0 > state.0 { routes } else { state }),
+        (state, routes) => state.or(routes),
+    };
+    newer.is_none_or(|(_, admitted)| admitted)
+}
+
 /// Serves nodes of this bramble until `stop`, and lets others knock at `join`.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -131,15 +142,46 @@ pub(super) async fn serve(
     // A certificate of the bramble's authority is not enough: whoever was removed has one, too. Until this node knows
     // who takes part, at its start, the certificate has to do.
     let admitted = move |node| {
-        let by_state = running
-            .controller()
-            .and_then(|controller| controller.admits(node));
-        by_state.unwrap_or_else(|| {
-            let routes = gateway.routes();
-            routes.nodes.is_empty() || routes.nodes.contains_key(&node)
-        })
+        let routes = gateway.routes();
+        let by_routes =
+            (!routes.nodes.is_empty()).then(|| (routes.revision, routes.nodes.contains_key(&node)));
+        let controller = running.controller();
+        let by_state = controller.as_ref().and_then(|controller| controller.admits(node));
+        is_admitted(by_state, by_routes) || controller.is_some_and(|controller| controller.is_member(node))
     };
     let service = service_fn(move |request| port.clone().answer(request));
     transport::serve_with_join(listener, identity, admitted, service, join, stop).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(number: u64, admitted: bool) -> Option<(Generation, bool)> {
+        Some((Generation { epoch: 1, number }, admitted))
+    }
+
+    #[test]
+    fn a_controller_that_is_behind_lets_in_whom_the_leader_names() {
+        assert!(is_admitted(at(7, false), at(9, true)));
+        assert!(
+            !is_admitted(at(7, true), at(9, false)),
+            "and nobody who was removed meanwhile"
+        );
+    }
+
+    #[test]
+    fn a_controller_that_is_ahead_of_its_gateway_goes_by_its_state() {
+        assert!(!is_admitted(at(9, false), at(7, true)));
+        assert!(!is_admitted(at(9, false), at(9, true)));
+        assert!(is_admitted(at(9, true), at(7, false)));
+    }
+
+    #[test]
+    fn before_anything_is_known_the_certificate_counts() {
+        assert!(is_admitted(None, None));
+        assert!(is_admitted(None, at(1, true)) && !is_admitted(None, at(1, false)));
+        assert!(is_admitted(at(1, true), None) && !is_admitted(at(1, false), None));
+    }
 }

@@ -1,4 +1,5 @@
-//! A member among others: says what it is, knows who is in sight, and answers for the bramble's name while it leads.
+//! A member among others: says what it is, knows who is in sight, answers for the bramble's name while it leads, and
+//! notices when its bramble has ended.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -6,24 +7,42 @@ use std::{
 };
 
 use agent::{
-    Contacts,
+    Contacts, Told,
     discovery::{Event, OneName},
 };
 use api::join::{Announcement, BrambleId, KeyTag, Role, Standing};
+use cluster::bootstrap::{InSight, Pace};
+use futures_util::future::BoxFuture;
 use gateway::Gateway;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use transport::NodeKey;
 
 use super::{
     door::Said,
+    home::Home,
     look::{CALMLY, Looking, Ways},
+    meetings::{self, Meetings},
     running::Running,
 };
 
 /// Time between looks whether this node has something else to say of itself.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Time between looks at other brambles.
+const MEET_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a node that leaves waits until the others have been told, too: they hear it from the leader, and the
+/// leader needs the other controllers for that.
+const LEADER_STAYS: Duration = Duration::from_secs(5);
+const CONTROLLER_STAYS: Duration = Duration::from_secs(3);
+
+/// How long stopping what still runs may take then.
+const STOPPING: Duration = Duration::from_secs(30);
 
 /// What a member says and hears.
 pub(super) struct Presence {
@@ -39,6 +58,15 @@ pub(super) struct Presence {
     pub(super) running: Running,
     pub(super) gateway: Gateway,
     pub(super) contacts: Contacts,
+    /// What the leader says of the bramble.
+    pub(super) told: watch::Receiver<Told>,
+    /// Ends when nothing runs here any more.
+    pub(super) empty: BoxFuture<'static, ()>,
+    pub(super) meetings: Meetings,
+    pub(super) home: Home,
+    /// Whether it is kept that somebody worked with this bramble.
+    pub(super) work_noted: bool,
+    pub(super) pace: Pace,
 }
 
 impl Presence {
@@ -59,12 +87,48 @@ impl Presence {
             bramble: self.bramble,
             key: self.key_tag,
             role,
-            work: had_work || has_work || !self.gateway.routes().functions.is_empty(),
+            work: had_work || has_work || self.told.borrow().work,
         }
     }
 
-    /// Until `stop`.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    /// Until `stop`, or until this node is to leave its bramble: then `true`.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> bool {
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            alone = self.take_part() => if alone {
+                return true;
+            },
+        }
+        info!("the bramble has ended in favour of another one");
+        let controller = self.running.controller();
+        let leads = controller
+            .as_ref()
+            .is_some_and(|controller| controller.leadership().borrow().is_me);
+        let stays = match (&controller, leads) {
+            (_, true) => LEADER_STAYS,
+            (Some(_), false) => CONTROLLER_STAYS,
+            (None, false) => Duration::ZERO,
+        };
+        sleep(stays).await;
+        if timeout(STOPPING, self.empty).await.is_err() {
+            warn!("not everything that runs here could be stopped");
+        }
+        true
+    }
+
+    /// What this node's bramble looks like at this moment.
+    fn own(&self, standing: Standing) -> Option<meetings::Own> {
+        let controller = self.running.controller();
+        Some(meetings::Own {
+            bramble: InSight::of(&standing)?,
+            silence: self.told.borrow().heard.elapsed(),
+            leader: controller.filter(|controller| controller.leadership().borrow().is_me),
+            pace: self.pace,
+        })
+    }
+
+    /// Until the bramble has ended; `true` where this node leaves it alone.
+    async fn take_part(&mut self) -> bool {
         let began = Instant::now();
         let mut looking = Looking::start(&self.ways, &self.key, CALMLY);
         looking.announce(&self.announcement());
@@ -72,12 +136,15 @@ impl Presence {
         let mut one_name = OneName::new(self.bramble);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut meet = interval(MEET_EVERY);
+        meet.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut meeting = meetings::Look::new();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 event = looking.next() => match event {
                     Event::Sighted(sighting) => {
                         self.contacts.sighted(&sighting, self.bramble);
+                        self.meetings.sighted(&sighting, self.bramble);
                         let node = sighting.announcement.node;
                         // What strangers claim does not count.
                         if self.gateway.routes().nodes.contains_key(&node) {
@@ -86,13 +153,31 @@ impl Presence {
                     }
                     Event::Lost(node) => {
                         self.contacts.lost(node);
+                        self.meetings.lost(node);
                         one_name.lost(node);
                     }
                 },
+                Some(over) = meeting.join_next() => if matches!(over, Ok(Some(_))) {
+                    return true;
+                },
+                _ = meet.tick(), if meeting.is_empty() => {
+                    if let Some(own) = self.own(self.announcement().standing) {
+                        meeting = self.meetings.look(own);
+                    }
+                }
                 _ = look.tick() => {}
+            }
+            if self.told.borrow().dissolved.is_some() {
+                return false;
             }
             let before = self.announcement();
             let standing = self.standing(before.standing);
+            if matches!(standing, Standing::Member { work: true, .. })
+                && !std::mem::replace(&mut self.work_noted, true)
+                && let Err(error) = self.home.note_work()
+            {
+                warn!(%error, "this node cannot keep that somebody worked with its bramble");
+            }
             if standing != before.standing {
                 let now = Announcement { standing, ..before };
                 *self.said.write().unwrap_or_else(PoisonError::into_inner) = now.clone();

@@ -497,3 +497,61 @@ fn a_node_that_is_let_in_takes_nothing_before_it_is_heard() {
         "from then on it is like any other"
     );
 }
+
+mod when_a_bramble_ends {
+    use api::join::BrambleId;
+
+    use super::*;
+
+    fn dissolve(give_up: bool) -> Action {
+        Action::Dissolve {
+            into: BrambleId::from_number(2),
+            give_up,
+        }
+    }
+
+    fn by_ada(world: &mut World, action: Action) -> Outcome {
+        let at = api::Timestamp::from_millis(9_000_000);
+        world.state.apply(Command::by_user("ada", at, action))
+    }
+
+    #[test]
+    fn it_is_refused_by_itself_once_a_person_has_changed_anything() {
+        let mut world = bramble().nodes(2);
+        assert!(!world.state.has_work());
+        by_ada(&mut world, Action::WantControllers { count: Some(1) });
+        by_ada(&mut world, Action::WantControllers { count: None });
+        assert!(world.state.has_work(), "and that never turns back");
+        assert_eq!(world.apply(dissolve(false)), Outcome::Refused(Refusal::HasWork));
+        assert_eq!(world.state.dissolved(), None);
+    }
+
+    #[test]
+    fn what_a_person_was_refused_is_no_work() {
+        let mut world = bramble().nodes(1);
+        let refused = by_ada(&mut world, put("env", Expect::Present));
+        assert!(matches!(refused, Outcome::Refused(_)));
+        assert!(!world.state.has_work());
+    }
+
+    #[test]
+    fn nothing_is_desired_any_more_and_every_node_is_told_anew() {
+        let mut world = bramble().nodes(2).deployed("env");
+        let before = world.state.generation(pi(1)).unwrap();
+        assert!(matches!(by_ada(&mut world, dissolve(true)), Outcome::Applied(_)));
+        assert_eq!(world.state.dissolved(), Some(BrambleId::from_number(2)));
+        assert!(world.state.functions().is_empty());
+        for number in [1, 2] {
+            assert!(crate::sync::desired(&world.state, pi(number)).is_empty());
+        }
+        assert!(world.state.generation(pi(1)).unwrap() > before);
+    }
+
+    #[test]
+    fn people_change_nothing_in_it_any_more() {
+        let mut world = bramble().nodes(1).does(dissolve(false));
+        let ended = Outcome::Refused(Refusal::Dissolved(BrambleId::from_number(2)));
+        assert_eq!(by_ada(&mut world, put("env", Expect::Any)), ended);
+        assert_eq!(world.apply(dissolve(false)), ended);
+    }
+}

@@ -8,7 +8,11 @@
 //! The shell has to make sure of two things: that the other bramble is what it claims (it proves the join key before
 //! anything is dissolved), and that dissolving is a command which is refused once there is work.
 
+use std::time::Duration;
+
 use api::join::{BrambleId, KeyTag, Standing};
+
+use super::Pace;
 
 /// What matters of a bramble when it is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,4 +74,16 @@ pub fn meet(ours: InSight, theirs: InSight) -> Meeting {
         (Some(_), None) if !theirs.work => Meeting::TheyDissolve,
         _ => Meeting::Strangers,
     }
+}
+
+/// Whether a node that has heard nothing of its bramble for `silence` goes over to `theirs` alone.
+///
+/// That is for who was switched off while its bramble dissolved, and could not be told. What a person made is never
+/// left behind: a node stays where it knows of any. Only for holders of the same join key, which `theirs` has to prove.
+pub fn goes_over(ours: InSight, silence: Duration, theirs: InSight, pace: &Pace) -> bool {
+    silence >= pace.stray
+        && !ours.work
+        && ours.bramble != theirs.bramble
+        && ours.key.is_some()
+        && ours.key == theirs.key
 }

@@ -25,6 +25,9 @@ pub struct Pace {
     pub again_after_refusal: Duration,
     /// How long someone who did not prove what it says is passed over.
     pub distrust: Duration,
+    /// How long a member hears nothing of its bramble before it goes over to another one of the same key. Much longer
+    /// than any election, or a master that starts again.
+    pub stray: Duration,
     /// How long candidates that never proved anything can hold up a founding, all together.
     pub credulous: Duration,
 }
@@ -49,6 +52,7 @@ impl Pace {
             forsake: Duration::from_secs(45),
             again_after_refusal: Duration::from_secs(20),
             distrust: Duration::from_secs(600),
+            stray: Duration::from_secs(180),
             // Founding takes discovery, patience and discovery again at the worst; this is well beyond.
             credulous: Duration::from_secs(180),
         }
@@ -67,6 +71,7 @@ impl Pace {
             forsake: Duration::from_secs(10),
             again_after_refusal: Duration::from_secs(2),
             distrust: Duration::from_secs(60),
+            stray: Duration::from_secs(6),
             credulous: Duration::from_secs(15),
         }
     }

@@ -401,6 +401,24 @@ mod when_brambles_meet {
     }
 
     #[test]
+    fn a_node_that_was_not_told_goes_over_after_a_long_silence_and_never_from_work() {
+        let pace = Pace::usual();
+        let silence = pace.stray;
+        let theirs = in_sight(2, Some(KEY), true);
+        assert!(goes_over(in_sight(1, Some(KEY), false), silence, theirs, &pace));
+        let soon = silence.checked_sub(Duration::from_secs(1)).unwrap();
+        assert!(!goes_over(in_sight(1, Some(KEY), false), soon, theirs, &pace));
+        for stays in [
+            in_sight(1, Some(KEY), true),
+            in_sight(1, Some(OTHER_KEY), false),
+            in_sight(1, None, false),
+            in_sight(2, Some(KEY), false),
+        ] {
+            assert!(!goes_over(stays, silence * 100, theirs, &pace), "{stays:?}");
+        }
+    }
+
+    #[test]
     fn no_circle_of_brambles_dissolves_into_each_other() {
         let into = |one, other| meet(one, other) == Meeting::Dissolve;
         for a in all() {

@@ -84,6 +84,8 @@ impl From<Refusal> for ApiError {
             | Refusal::AlreadyFounded
             | Refusal::SecretExists(_)
             | Refusal::AnotherKey
+            | Refusal::HasWork
+            | Refusal::Dissolved(_)
             | Refusal::Stale(Stale::Function(_) | Stale::Node(_) | Stale::Room(_) | Stale::Unfounded) => {
                 StatusCode::CONFLICT
             }

@@ -108,6 +108,8 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             "/api/v1/nodes/{name}/identify",
             needs(ChangeNodes, post(nodes::identify)),
         )
+        .route("/api/v1/meetings", needs(ViewNodes, get(nodes::meetings)))
+        .route("/api/v1/dissolve", needs(ChangeNodes, post(nodes::dissolve)))
         .route("/api/v1/lights", lights)
         .route("/api/v1/waiting", needs(ViewNodes, get(nodes::waiting)))
         .route(

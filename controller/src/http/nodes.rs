@@ -101,6 +101,24 @@ pub(crate) async fn admit_all(
     said(Ok(()))
 }
 
+/// GET `/api/v1/meetings`: other brambles of the same join key in sight, about which a person has to decide.
+pub(crate) async fn meetings(State(controller): State<Controller>) -> Json<Vec<v1::Meeting>> {
+    Json(controller.meetings.list())
+}
+
+/// POST `/api/v1/dissolve`: ends this bramble, with all that it holds, in favour of one of these.
+pub(crate) async fn dissolve(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    body: Bytes,
+) -> Response {
+    let dissolve = async || {
+        let v1::Dissolve { into } = read(&body)?;
+        controller.give_up(&user, into).await
+    };
+    said(dissolve().await)
+}
+
 /// DELETE `/api/v1/nodes/{name}`: puts a node out of the bramble.
 pub(crate) async fn remove(
     State(controller): State<Controller>,

@@ -6,6 +6,7 @@ import { on } from "../live.js";
 import { Refusal, get, send } from "../api.js";
 import { bytes, plural } from "../format.js";
 import { search } from "../search.js";
+import { sure } from "../sure.js";
 
 let images = null;
 const matches = search(show);
@@ -20,14 +21,7 @@ function row(image) {
   const remove = h("button", { type: "button", "data-needs": "change_functions", "aria-label": `Remove ${image.name}` }, "Remove");
   const deploy = h("a", { class: "button", href: `/ui/deploy?image=${encodeURIComponent(image.name)}`, "aria-label": `Deploy ${image.name}` }, "Deploy");
   // Asked twice, since an image that came by hand cannot be fetched again.
-  let sure = false;
-  remove.addEventListener("click", async () => {
-    if (!sure) {
-      sure = true;
-      say(remove, "Really remove?");
-      setTimeout(() => { sure = false; say(remove, "Remove"); }, 4000);
-      return;
-    }
+  sure(remove, "Really remove?", async () => {
     try {
       await send("DELETE", `/api/v1/images?name=${encodeURIComponent(image.name)}`);
       notify(`${image.name} is removed.`);

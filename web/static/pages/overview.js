@@ -7,6 +7,7 @@ import { on } from "../live.js";
 import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
 import { light } from "../light.js";
+import { watchMeetings } from "../meeting.js";
 
 const CROWN = "M4 18h16M4 18L3 8l5 4 4-7 4 7 5-4-1 10";
 const WARNING = "M12 4l9 16H3zM12 10v4M12 17v.1";
@@ -196,5 +197,6 @@ on("waiting", (data) => {
   $("waiting-all").hidden = data.length < 2;
   showWaiting(data);
 });
+watchMeetings();
 on("nodes", (data) => { nodes = data; show(); });
 on("functions", (data) => { functions = data; show(); });
