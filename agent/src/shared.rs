@@ -54,6 +54,8 @@ pub struct Told {
     pub work: bool,
     /// The bramble that this one has dissolved into. No further orders come then.
     pub dissolved: Option<BrambleId>,
+    /// Whether this node was removed from the bramble. No further orders come then.
+    pub removed: bool,
 }
 
 impl Told {
@@ -62,6 +64,7 @@ impl Told {
             heard: Instant::now(),
             work: false,
             dissolved: None,
+            removed: false,
         }
     }
 }
@@ -113,6 +116,16 @@ impl Shared {
 
     pub(crate) fn replicas(&self) -> MutexGuard<'_, Replicas> {
         self.replicas.lock().expect("no panic while held")
+    }
+
+    /// This node was removed from the bramble: nothing of it is to run here any more.
+    pub(crate) fn leave(&self) {
+        let last = Generation {
+            epoch: u64::MAX,
+            number: u64::MAX,
+        };
+        self.order(last, BTreeMap::new()).expect("newer than any other");
+        self.told.send_modify(|told| told.removed = true);
     }
 
     /// Takes over new orders and wakes the reconciler.

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use transport::{Body, Client, Peer};
+use transport::{Body, Client, Peer, REMOVED};
 
 use crate::{
     config::AgentConfig,
@@ -74,7 +74,7 @@ enum Exchange {
     Heard,
     /// Try after a pause, perhaps somewhere else.
     Again,
-    /// The bramble has ended.
+    /// The bramble has ended, or goes on without this node.
     Last,
 }
 
@@ -86,6 +86,8 @@ enum ExchangeError {
     Client(#[from] transport::ClientError),
     #[error("the answer has status {0}")]
     Status(StatusCode),
+    #[error("it says that this node was removed from the bramble")]
+    Removed,
     #[error("the answer broke off")]
     Broken(#[source] Box<dyn std::error::Error + Send + std::marker::Sync>),
     #[error(transparent)]
@@ -193,11 +195,27 @@ impl Sync {
                 self.complain(peer, "this node is not part of the bramble");
                 self.try_next()
             }
+            Err(ExchangeError::Removed) if self.is_member(peer) => {
+                warn!(
+                    by = %peer.id,
+                    "this node was removed from the bramble: it stops what it runs, and stays out until somebody admits it again"
+                );
+                self.light.stage(Stage::Waiting);
+                self.shared.leave();
+                Exchange::Last
+            }
             Err(error) => {
                 self.complain(peer, &in_words(&error));
                 self.try_next()
             }
         }
+    }
+
+    /// Whether `peer` is of the bramble, as far as this node was told: one that was removed itself still has a
+    /// certificate, and might say anything.
+    fn is_member(&self, peer: Peer) -> bool {
+        let routes = self.gateway.routes();
+        routes.nodes.is_empty() || routes.nodes.contains_key(&peer.id)
     }
 
     /// The controller whose turn it is.
@@ -300,6 +318,9 @@ async fn ask(client: &Client, peer: Peer, request: Vec<u8>) -> Result<SyncAnswer
         .expect("a constant path and a plain header");
     let exchange = async {
         let answer = client.request(peer, request).await?;
+        if answer.status() == REMOVED {
+            return Err(ExchangeError::Removed);
+        }
         if answer.status() != StatusCode::OK {
             return Err(ExchangeError::Status(answer.status()));
         }

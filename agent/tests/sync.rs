@@ -6,7 +6,10 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,7 +40,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use transport::{Authority, Client, Identity, PeerId};
+use transport::{Admittance, Authority, Client, Identity, PeerId};
 
 const R1: ReplicaId = ReplicaId(1);
 
@@ -48,6 +51,8 @@ struct Leader {
     address: SocketAddr,
     answer: watch::Sender<SyncAnswer>,
     heard: Arc<Mutex<Vec<(Instant, SyncRequest)>>>,
+    /// Whether it says that whoever asks was removed.
+    removes: Arc<AtomicBool>,
     _stop: Arc<DropGuard>,
 }
 
@@ -61,6 +66,7 @@ impl Leader {
             address: listener.local_addr().unwrap(),
             answer: watch::Sender::new(SyncAnswer::NotAdmitted),
             heard: Arc::default(),
+            removes: Arc::default(),
             _stop: Arc::new(stop.clone().drop_guard()),
         };
         let (answer, heard) = (leader.answer.clone(), leader.heard.clone());
@@ -90,7 +96,12 @@ impl Leader {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(versioned::encode(&answer)))))
             }
         });
-        tokio::spawn(transport::serve(listener, identity, |_| true, service, stop));
+        let removes = leader.removes.clone();
+        let admitted = move |_| match removes.load(Ordering::Relaxed) {
+            true => Admittance::Removed,
+            false => Admittance::Member,
+        };
+        tokio::spawn(transport::serve(listener, identity, admitted, service, stop));
         leader
     }
 
@@ -118,6 +129,9 @@ impl Leader {
             ),
             routes: Some(Routes {
                 revision: generation,
+                nodes: [(self.id, self.address)].into(),
+                controllers: [self.id].into(),
+                leader: Some(self.id),
                 ..Routes::default()
             }),
             light: Light::default(),
@@ -424,4 +438,47 @@ async fn an_agent_that_starts_again_adopts_what_runs() {
         .await;
     world.leader.hears_phase(R1, Phase::Ready).await;
     assert_eq!(world.engine.lock().list(), before);
+}
+
+#[tokio::test]
+async fn a_node_that_is_told_that_it_was_removed_stops_what_it_runs_and_asks_no_more() {
+    let world = World::with_r1().await;
+    world.leader.removes.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    while !world.engine.lock().list().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it runs what it ran");
+        sleep(Duration::from_millis(20)).await;
+    }
+    world.leader.removes.store(false, Ordering::Relaxed);
+    let before = world.leader.heard.lock().unwrap().len();
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(world.leader.heard.lock().unwrap().len(), before, "it has left");
+}
+
+#[tokio::test]
+async fn somebody_who_is_no_member_as_far_as_is_known_cannot_make_a_node_leave() {
+    let mut world = World::without_agent().await;
+    // It was removed itself, and still has its certificate.
+    let liar = Leader::start(&world.authority).await;
+    liar.removes.store(true, Ordering::Relaxed);
+    world.leader.order(2, &[R1]);
+    world.start_agent(vec![
+        (world.leader.id, world.leader.address),
+        (liar.id, liar.address),
+    ]);
+    world.leader.hears_phase(R1, Phase::Ready).await;
+    // The leader falls silent, and others are asked.
+    world
+        .leader
+        .answer
+        .send_replace(SyncAnswer::NotLeader { leader: None });
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.engine.lock().list().len(), 1);
+    world.leader.order(3, &[R1]);
+    world
+        .leader
+        .hears("it still takes orders", |request| {
+            request.generation == Some(Generation { epoch: 1, number: 3 })
+        })
+        .await;
 }

@@ -7,7 +7,7 @@
 //! Not here: the conversation with a node that knocks (`transport::join`), who decides at nodes that do not lead (`cli`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -48,6 +48,8 @@ pub(crate) struct Joining(Arc<Mutex<Inner>>);
 struct Inner {
     waiting: BTreeMap<NodeId, Waiting>,
     noted: Option<Instant>,
+    /// Those whom a person put out or refused, and of whom it was noted that they knocked all the same.
+    noted_out: BTreeSet<NodeId>,
 }
 
 impl Joining {
@@ -200,7 +202,14 @@ impl Controller {
 
     /// Somebody was turned away: worth a line for people, now and then.
     pub fn note_attempt(&self, attempt: &Attempt) {
-        info!(from = %attempt.from, why = attempt.why, "turned away");
+        let out = attempt.node.filter(|node| {
+            let state = self.state();
+            state.is_removed(*node) || state.is_refused(*node)
+        });
+        // Who was put out goes on knocking, day and night.
+        if out.is_none() {
+            info!(from = %attempt.from, why = attempt.why, "turned away");
+        }
         if !self.raft.leadership().borrow().is_me {
             return;
         }
@@ -210,6 +219,11 @@ impl Controller {
             if inner
                 .noted
                 .is_some_and(|noted| now.duration_since(noted) < NOTE_EVERY)
+            {
+                return;
+            }
+            if let Some(node) = out
+                && (inner.noted_out.len() >= MAX_WAITING || !inner.noted_out.insert(node))
             {
                 return;
             }

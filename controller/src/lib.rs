@@ -252,6 +252,12 @@ impl Controller {
         members.voters.contains(&node) || members.learners.contains(&node)
     }
 
+    /// Whether `node` was removed from the bramble. Only a leader says so: any other may have missed that somebody let it
+    /// in again.
+    pub fn has_removed(&self, node: NodeId) -> bool {
+        self.raft.leadership().borrow().is_me && self.state().is_removed(node)
+    }
+
     /// The term since which this controller leads, if it does, now and whenever that changes.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.raft.leadership()

@@ -168,6 +168,16 @@ impl Pi {
 }
 
 impl Pi {
+    /// How many replicas run on it: the program's children.
+    pub fn replicas(&self) -> usize {
+        let Some(child) = &self.child else { return 0 };
+        let parent = format!("PPid:\t{}\n", child.id());
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let statuses = processes.filter_map(|process| fs::read_to_string(process.path().join("status")).ok());
+        let alive = |status: &String| status.contains(&parent) && !status.contains("State:\tZ");
+        statuses.filter(alive).count()
+    }
+
     /// Puts a card into it that was flashed anew, with the same settings.
     pub fn flash(&mut self) {
         self.unplug();

@@ -38,4 +38,4 @@ pub use authority::{Authority, AuthorityError};
 pub use body::{Body, BoxError};
 pub use client::{Client, ClientError, ConnectError, Peer};
 pub use identity::{Identity, IdentityError, NodeKey};
-pub use server::{PeerId, serve, serve_with_join};
+pub use server::{Admittance, PeerId, REMOVED, serve, serve_with_join};

@@ -23,7 +23,7 @@ use rustls::server::Acceptor;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,7 +48,7 @@ pub(crate) const HELLO_LIMIT: Duration = Duration::from_secs(2);
 /// a whole bramble of nodes comes back at once when the power does.
 const HANDSHAKES: usize = 128;
 
-/// How often an open connection asks whether its peer is still admitted.
+/// How often an open connection asks whether its peer is still admitted. Each request asks, too.
 const ADMISSION_CHECK: Duration = Duration::from_secs(1);
 
 /// Time that requests under way have to finish once a shutdown began.
@@ -66,6 +66,30 @@ pub(crate) const CONNECTION_WINDOW: u32 = 2 << 20;
 /// What one stream buffers before its source must wait.
 pub(crate) const SEND_BUFFER: usize = 128 << 10;
 
+/// What a node that was removed is answered, whatever it asks. Only a member of the bramble can say so: the answer comes
+/// over mutual TLS.
+pub const REMOVED: StatusCode = StatusCode::GONE;
+
+/// Whether a node that holds a certificate of the bramble may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admittance {
+    /// It may.
+    Member,
+    /// Not as far as is known here: it is refused without a reason.
+    Stranger,
+    /// It was removed, and is told so ([`REMOVED`]).
+    Removed,
+}
+
+impl From<bool> for Admittance {
+    fn from(admitted: bool) -> Self {
+        match admitted {
+            true => Self::Member,
+            false => Self::Stranger,
+        }
+    }
+}
+
 /// Who sent this request: proved by the handshake. In the extensions of every request that [`serve`] takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerId(pub NodeId);
@@ -73,12 +97,12 @@ pub struct PeerId(pub NodeId);
 /// Serves nodes of this bramble on `listener` until `shutdown`: HTTP/2 or HTTP/1.1 (with upgrades), as the peer
 /// prefers.
 ///
-/// A peer needs a certificate of the bramble's authority, and `admitted` must say yes; it is asked often and should
-/// be quick. Requests carry their [`PeerId`]. After `shutdown`, requests under way get a few seconds.
-pub async fn serve<S, B>(
+/// A peer needs a certificate of the bramble's authority, and `admitted` must say that it is a member (or `true`); it
+/// is asked often and should be quick. Requests carry their [`PeerId`]. After `shutdown`, requests under way get a few seconds.
+pub async fn serve<S, B, A>(
     listener: TcpListener,
     identity: Arc<Identity>,
-    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    admitted: impl Fn(NodeId) -> A + Send + Sync + 'static,
     service: S,
     shutdown: CancellationToken,
 ) where
@@ -87,15 +111,17 @@ pub async fn serve<S, B>(
     S::Error: Into<BoxError> + Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
+    A: Into<Admittance>,
 {
-    listen(listener, identity, admitted, service, None, shutdown).await;
+    let admitted = move |node| admitted(node).into();
+    listen(listener, identity, Arc::new(admitted), service, None, shutdown).await;
 }
 
 /// Like [`serve`], and lets nodes that are not part of the bramble knock at `join`, on the same port.
-pub async fn serve_with_join<S, B>(
+pub async fn serve_with_join<S, B, A>(
     listener: TcpListener,
     identity: Arc<Identity>,
-    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    admitted: impl Fn(NodeId) -> A + Send + Sync + 'static,
     service: S,
     join: JoinHost,
     shutdown: CancellationToken,
@@ -105,14 +131,24 @@ pub async fn serve_with_join<S, B>(
     S::Error: Into<BoxError> + Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
+    A: Into<Admittance>,
 {
-    listen(listener, identity, admitted, service, Some(join), shutdown).await;
+    let admitted = move |node| admitted(node).into();
+    listen(
+        listener,
+        identity,
+        Arc::new(admitted),
+        service,
+        Some(join),
+        shutdown,
+    )
+    .await;
 }
 
 async fn listen<S, B>(
     listener: TcpListener,
     identity: Arc<Identity>,
-    admitted: impl Fn(NodeId) -> bool + Send + Sync + 'static,
+    admitted: Arc<Admitted>,
     service: S,
     join: Option<JoinHost>,
     shutdown: CancellationToken,
@@ -123,7 +159,6 @@ async fn listen<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let admitted: Arc<Admitted> = Arc::new(admitted);
     let (pending, handshakes) = (Pending::new(), Arc::new(Semaphore::new(HANDSHAKES)));
     let connections = TaskTracker::new();
     loop {
@@ -190,7 +225,7 @@ async fn listen<S, B>(
     _ = timeout(SHUTDOWN_GRACE, connections.wait()).await;
 }
 
-type Admitted = dyn Fn(NodeId) -> bool + Send + Sync;
+type Admitted = dyn Fn(NodeId) -> Admittance + Send + Sync;
 
 /// The first words of a handshake, by which a connection is told from another.
 pub(crate) enum Hello {
@@ -259,7 +294,8 @@ where
     };
     let (peer, admitted) = (service.peer, service.admitted.clone());
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let mut check = interval(ADMISSION_CHECK);
+    // Not at once: who is no member is to hear so, and nothing else.
+    let mut check = interval_at(Instant::now() + ADMISSION_CHECK, ADMISSION_CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ending = false;
     loop {
@@ -271,7 +307,7 @@ where
                 return;
             }
             _ = check.tick() => {
-                if !admitted(peer) {
+                if admitted(peer) != Admittance::Member {
                     debug!(%peer, "cut off: not admitted");
                     return;
                 }
@@ -300,9 +336,14 @@ where
     type Future = future::Either<MapOk<S::Future, Taken<B>>, Ready<Result<Self::Response, S::Error>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if !(self.admitted)(self.peer) {
+        let refused = match (self.admitted)(self.peer) {
+            Admittance::Member => None,
+            Admittance::Stranger => Some(StatusCode::FORBIDDEN),
+            Admittance::Removed => Some(REMOVED),
+        };
+        if let Some(status) = refused {
             let mut refusal = Response::new(Either::Right(Empty::new()));
-            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            *refusal.status_mut() = status;
             return future::Either::Right(future::ready(Ok(refusal)));
         }
         request.extensions_mut().insert(PeerId(self.peer));

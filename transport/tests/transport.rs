@@ -22,7 +22,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
-use transport::{Answer, Authority, Body, BoxError, Client, Identity, NodeKey, Peer, PeerId, serve};
+use transport::{
+    Admittance, Answer, Authority, Body, BoxError, Client, Identity, NodeKey, Peer, PeerId, REMOVED, serve,
+};
 
 /// A node that listens, and answers by path.
 struct Listener {
@@ -339,6 +341,37 @@ async fn a_peer_that_is_no_longer_admitted_is_refused_and_cut_off() {
     assert!(!error.nothing_was_begun());
     let answer = client.request(listener.peer, get("/who")).await;
     assert!(answer.is_err() || answer.unwrap().status() == StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_peer_that_was_removed_is_told_so_and_served_nothing() {
+    let authority = Authority::create().unwrap();
+    let identity = node(&authority);
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = Peer {
+        id: identity.id(),
+        address: socket.local_addr().unwrap(),
+    };
+    let removed = |_: NodeId| Admittance::Removed;
+    tokio::spawn(serve(
+        socket,
+        identity,
+        removed,
+        service_fn(answer),
+        CancellationToken::new(),
+    ));
+    let client = Client::new(node(&authority));
+    // The connection ends after a second, and the next one hears the same.
+    for _ in 0..2 {
+        let answer = client.request(peer, get("/who")).await.unwrap();
+        assert_eq!(answer.status(), REMOVED);
+        let said = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(said.is_empty(), "and nothing else");
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+    }
+    // Whoever is of another bramble is told nothing at all.
+    let stranger = Client::new(node(&Authority::create().unwrap()));
+    assert!(stranger.request(peer, get("/who")).await.is_err());
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ pub(super) struct Candidate<'a> {
     pub(super) light: NodeLight,
     /// The bramble that this node was part of before, while this program runs.
     pub(super) formerly: Option<BrambleId>,
+    /// Whether it was removed from a bramble: then it asks to be let in, and founds none that others would join.
+    pub(super) was_removed: bool,
 }
 
 /// What becomes known meanwhile.
@@ -141,10 +143,20 @@ impl Candidate<'_> {
         };
         let host = JoinHost::of_candidate(&self.key, Arc::new(door)).context("failed to open the door")?;
         let stop_listening = stop.child_token();
-        let listening = tokio::spawn(serve_candidate(listener, host, stop_listening.clone()));
+        let listening = tokio::spawn({
+            let (was_removed, stop) = (self.was_removed, stop_listening.clone());
+            async move {
+                match was_removed {
+                    true => turn_away(listener, stop).await,
+                    false => serve_candidate(listener, host, stop).await,
+                }
+            }
+        });
         let pause = if self.brisk { LOOK / 4 } else { LOOK * 3 };
         let mut looking = Looking::start(self.ways, &self.key, pause);
-        looking.announce(&me);
+        if !self.was_removed {
+            looking.announce(&me);
+        }
 
         loop {
             candidate.link(self.link_is_up(), now());
@@ -191,7 +203,12 @@ impl Candidate<'_> {
     /// Shows what a bramble said that this node waits for.
     fn show(&self, words: String) {
         self.light.stage(Stage::Waiting);
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = words;
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // Said once, since logs are written to the card.
+        if *shown != words {
+            info!("{words}");
+        }
+        *shown = words;
     }
 
     fn carry_out(
@@ -219,6 +236,7 @@ impl Candidate<'_> {
                 ));
                 Carried::Again
             }
+            Step::Found if self.was_removed => Carried::On,
             Step::Found => Carried::Founds,
             Step::Sleep | Step::Wait { .. } => Carried::On,
         }
@@ -261,6 +279,18 @@ impl Candidate<'_> {
     }
 }
 
+/// Nobody is to reckon with this node: whoever knocks is not answered. Gives the listener back after `stop`.
+async fn turn_away(listener: TcpListener, stop: CancellationToken) -> TcpListener {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return listener,
+            taken = listener.accept() => if taken.is_err() {
+                sleep(LOOK).await;
+            },
+        }
+    }
+}
+
 enum Carried {
     On,
     Again,
@@ -297,7 +327,7 @@ async fn try_door(
             Ok(Answer::Waiting(line)) => {
                 let fingerprint = line.fingerprint();
                 let bramble = line.bramble();
-                info!(%fingerprint, %bramble, "waits until somebody admits this node in the portal");
+                debug!(%fingerprint, %bramble, "waits until somebody admits this node in the portal");
                 _ = tell.send(News::Shows(format!(
                     "This Pi waits to be admitted. Compare in the portal: {fingerprint}"
                 )));
@@ -318,7 +348,6 @@ async fn try_door(
             Ok(Answer::NotYet(_)) => bootstrap::Answer::NotYet,
             Ok(Answer::Elsewhere(controllers)) => bootstrap::Answer::Elsewhere(controllers),
             Ok(Answer::Refused(refusal)) => {
-                info!(%refusal, "was not let in");
                 _ = tell.send(News::Shows(format!("This Pi was not let in: {refusal}.")));
                 bootstrap::Answer::Refused
             }

@@ -6,6 +6,7 @@
 //! DIR/member.toml                                 that bramble's name and controllers
 //! DIR/founding.pem                                while it founds: the authority, until the bramble keeps it itself
 //! DIR/raft/                                       while it runs a controller
+//! DIR/removed                                     once it was removed: from which bramble
 //! DIR/leaving                                     while it forgets all of the above but its key
 //! ```
 //!
@@ -84,6 +85,10 @@ impl Home {
         self.0.join("founding.pem")
     }
 
+    fn removed_file(&self) -> PathBuf {
+        self.0.join("removed")
+    }
+
     fn leaving_file(&self) -> PathBuf {
         self.0.join("leaving")
     }
@@ -129,6 +134,16 @@ impl Home {
         write(&self.membership_file(), &text)
     }
 
+    /// Keeps that this node was removed from the bramble of this name.
+    pub(super) fn note_removed(&self, bramble: &str) -> Result<()> {
+        write(&self.removed_file(), bramble)
+    }
+
+    /// The bramble that this node was removed from, until somebody lets it in again.
+    pub(super) fn removed_from(&self) -> Option<String> {
+        fs::read_to_string(self.removed_file()).ok()
+    }
+
     /// Forgets the bramble, and what was kept for it. Who this node is stays. Goes on where it was interrupted.
     pub(super) fn leave(&self) -> Result<()> {
         write(&self.leaving_file(), "")?;
@@ -152,7 +167,8 @@ impl Home {
         write(&self.membership_file(), &text)?;
         identity
             .save(&self.identity_dir())
-            .context("failed to keep the node's certificate")
+            .context("failed to keep the node's certificate")?;
+        remove(&self.removed_file())
     }
 
     /// Keeps the authority of the bramble that this node begins to found.
@@ -300,6 +316,17 @@ mod tests {
         assert!(home.membership().unwrap().is_none() && home.founding().unwrap().is_none());
         assert!(!home.has_controller());
         assert_eq!(home.key().unwrap().id(), identity.id());
+    }
+
+    #[test]
+    fn who_was_removed_knows_it_until_somebody_lets_it_in_again() {
+        let (_folder, home) = home();
+        joins(&home);
+        home.note_removed("garden").unwrap();
+        home.leave().unwrap();
+        assert_eq!(home.removed_from().as_deref(), Some("garden"));
+        joins(&home);
+        assert_eq!(home.removed_from(), None);
     }
 
     #[test]

@@ -50,7 +50,7 @@ use hardware::light::LightConfig;
 use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncReadExt, net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use transport::{
     Client, Identity, NodeKey,
     join::{JoinHost, JoinSecret},
@@ -290,7 +290,15 @@ impl Node {
     ) -> Result<Option<TcpListener>> {
         let stop = CancellationToken::new();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let shown = Arc::new(Mutex::new("This Pi looks for its bramble.".to_owned()));
+        let removed_from = self.home.removed_from();
+        let words = removed_from.as_ref().map(|bramble| {
+            warn!("was removed from the bramble {bramble}: waits until somebody admits it again");
+            format!(
+                "This Pi was removed from the bramble {bramble}. Admit it again in the portal, or flash its card anew."
+            )
+        });
+        let words = words.unwrap_or_else(|| "This Pi looks for its bramble.".to_owned());
+        let shown = Arc::new(Mutex::new(words));
         let stop_showing = stop.child_token();
         self.light.stage(Stage::Looking);
         let mut showing = JoinSet::new();
@@ -308,6 +316,7 @@ impl Node {
             shown,
             light: self.light.clone(),
             formerly,
+            was_removed: removed_from.is_some(),
         };
         let listener = candidate.run(listener, stop.child_token()).await;
         stop_showing.cancel();

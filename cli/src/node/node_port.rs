@@ -22,7 +22,7 @@ use hyper::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use transport::{Identity, PeerId, join::JoinHost};
+use transport::{Admittance, Identity, PeerId, join::JoinHost};
 
 use super::{pass_on, running::Running};
 
@@ -147,7 +147,15 @@ pub(super) async fn serve(
             (!routes.nodes.is_empty()).then(|| (routes.revision, routes.nodes.contains_key(&node)));
         let controller = running.controller();
         let by_state = controller.as_ref().and_then(|controller| controller.admits(node));
-        is_admitted(by_state, by_routes) || controller.is_some_and(|controller| controller.is_member(node))
+        let controller = controller.as_ref();
+        if is_admitted(by_state, by_routes) || controller.is_some_and(|controller| controller.is_member(node))
+        {
+            Admittance::Member
+        } else if controller.is_some_and(|controller| controller.has_removed(node)) {
+            Admittance::Removed
+        } else {
+            Admittance::Stranger
+        }
     };
     let service = service_fn(move |request| port.clone().answer(request));
     transport::serve_with_join(listener, identity, admitted, service, join, stop).await;

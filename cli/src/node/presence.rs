@@ -99,6 +99,13 @@ impl Presence {
                 return true;
             },
         }
+        if self.told.borrow().removed {
+            // Before the certificate is gone: a node that was interrupted here hears it again.
+            if let Err(error) = self.home.note_removed(&self.name) {
+                warn!(%error, "this node cannot keep that it was removed");
+            }
+            return self.stopped().await;
+        }
         info!("the bramble has ended in favour of another one");
         let controller = self.running.controller();
         let leads = controller
@@ -110,6 +117,11 @@ impl Presence {
             (None, false) => Duration::ZERO,
         };
         sleep(stays).await;
+        self.stopped().await
+    }
+
+    /// Once nothing runs here any more, or cannot be stopped.
+    async fn stopped(self) -> bool {
         if timeout(STOPPING, self.empty).await.is_err() {
             warn!("not everything that runs here could be stopped");
         }
@@ -127,7 +139,7 @@ impl Presence {
         })
     }
 
-    /// Until the bramble has ended; `true` where this node leaves it alone.
+    /// Until the bramble has ended or goes on without this node; `true` where this node leaves it alone.
     async fn take_part(&mut self) -> bool {
         let began = Instant::now();
         let mut looking = Looking::start(&self.ways, &self.key, CALMLY);
@@ -167,7 +179,8 @@ impl Presence {
                 }
                 _ = look.tick() => {}
             }
-            if self.told.borrow().dissolved.is_some() {
+            let told = *self.told.borrow();
+            if told.dissolved.is_some() || told.removed {
                 return false;
             }
             let before = self.announcement();
