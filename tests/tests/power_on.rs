@@ -1,8 +1,6 @@
 //! Identical cards that are powered on: they find each other, wait for people, outlive their master, and stay apart
 //! from whom they do not know. Real processes, with the process engine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::BTreeSet,
     fs,
