@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::{env, error::Error, ffi::OsString, sync::Arc};
+use std::{env, error::Error, ffi::OsString, net::Ipv4Addr, sync::Arc};
 
 use agent::{
     engine::{
@@ -35,6 +35,7 @@ async fn run(builtin_dir: OsString, run_dir: OsString) -> Result<(), Box<dyn Err
     let engine = ProcessEngine::new(ProcessConfig {
         builtin_dir: builtin_dir.into(),
         secrets_dir: env::temp_dir().join("bramble-test-secrets"),
+        gateway: Ipv4Addr::LOCALHOST.into(),
         run_dir: run_dir.into(),
         sandbox: vec![env::current_exe()?.into(), "sandbox".into()],
     });

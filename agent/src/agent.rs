@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
+use api::NodeId;
 use gateway::Gateway;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,13 @@ use crate::{
     shared::{Report, Shared, Told},
     sync::Sync,
 };
+
+/// A loopback address for this node, so that several on one machine have each its own port 8080.
+fn loopback_of(node: NodeId) -> IpAddr {
+    let number = u16::from_str_radix(&node.tail(), 16).unwrap_or_default();
+    let [high, low] = number.to_be_bytes();
+    IpAddr::from([127, 88, high, low])
+}
 
 /// Why an agent cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +156,7 @@ impl Agent {
             }
             EngineConfig::Process { sandbox } => {
                 let engine = ProcessEngine::new(ProcessConfig {
+                    gateway: loopback_of(config.node),
                     builtin_dir: config.builtin_dir.clone(),
                     secrets_dir: kept::home(config.node),
                     run_dir: config.state_dir.join("run"),

@@ -5,7 +5,7 @@
 use std::{
     ffi::OsString,
     io::BufRead,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
@@ -79,6 +79,7 @@ impl World {
         let engine = ProcessEngine::new(ProcessConfig {
             builtin_dir: builtin_dir(),
             secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
+            gateway: Ipv4Addr::new(127, 88, 0, 7).into(),
             run_dir: directory.path().join("run"),
             sandbox,
         });

@@ -109,3 +109,12 @@ fn work_for_the_load_page_may_be_fetched_from_every_origin() {
     assert_eq!(answer.headers["access-control-allow-origin"], "*");
     assert!(answer.text().contains("\"primes\":25"), "{}", answer.text());
 }
+
+#[test]
+fn who_sends_far_too_much_reads_why_it_was_refused() {
+    let programs = Programs::find();
+    for function in ["figlet", "resize"] {
+        let answer = programs.start_named(function).post("", &vec![b'x'; 40 << 20]);
+        assert_eq!(answer.status, 413, "{function}: {}", answer.text());
+    }
+}

@@ -9,7 +9,8 @@ const FIRST_RETRY_MS = 300;
 const RETRY_MS = 2000;
 const SILENCE_MS = 15_000;
 const BANNER_AFTER_MS = 2500;
-const HIDDEN_MS = 60_000;
+// A browser has six connections to a place, for all its tabs together: who is not looked at lets go of its one soon.
+const HIDDEN_MS = 2_000;
 const KINDS = ["nodes", "functions", "activity", "waiting"];
 
 const listeners = { nodes: [], functions: [], activity: [], waiting: [] };

@@ -6,6 +6,8 @@ import { h, say, set } from "./dom.js";
 const MOST_LINES = 2000;
 const TAIL = 200;
 const RETRY_MS = 2000;
+/** A browser has six connections to a place, for all its tabs together. */
+const HIDDEN_MS = 2000;
 
 /** Splits a stream of bytes into lines. */
 async function* linesOf(body) {
@@ -87,15 +89,33 @@ export function logView({ place, state, pause, clear }, { name, namespace }) {
   });
   clear.addEventListener("click", () => place.replaceChildren());
 
+  function ask() {
+    if (asking) return;
+    asking = new AbortController();
+    follow(asking.signal);
+  }
+
+  function leave() {
+    asking?.abort();
+    asking = null;
+  }
+
+  let wanted = false;
+  let hiding;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(leave, HIDDEN_MS);
+    else if (wanted) ask();
+  });
+
   return {
     start() {
-      if (asking) return;
-      asking = new AbortController();
-      follow(asking.signal);
+      wanted = true;
+      ask();
     },
     stop() {
-      asking?.abort();
-      asking = null;
+      wanted = false;
+      leave();
     },
   };
 }

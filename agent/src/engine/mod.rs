@@ -70,6 +70,13 @@ pub trait Engine: Send + Sync + 'static {
     fn changed(&self) -> impl Future<Output = ()> + Send;
 }
 
+/// How functions know the gateway of their node.
+pub(crate) const GATEWAY_NAMES: [&str; 3] = [
+    "gateway",
+    "gateway.openfaas",
+    "gateway.openfaas.svc.cluster.local",
+];
+
 /// What an engine can do on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {

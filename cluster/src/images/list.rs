@@ -1,6 +1,9 @@
 //! All images, as users are told of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use api::{
     FunctionName, NodeId, Platform,
@@ -10,7 +13,10 @@ use api::{
 };
 
 use super::{Found, everywhere};
-use crate::{memory::LeaderMemory, state::State};
+use crate::{
+    memory::LeaderMemory,
+    state::{Function, State},
+};
 
 /// One name, and what it means.
 #[derive(Debug, Default)]
@@ -116,7 +122,7 @@ fn view(state: &State, everything: &[Found<'_>], name: &str, entry: &Entry<'_>) 
     let users = state
         .functions()
         .iter()
-        .filter(|(_, function)| familiar(&function.spec.image) == name);
+        .filter(|(_, function)| uses(function, everything, name, entry));
     v1::Image {
         digest: entry.digest.to_owned(),
         platforms: entry.platforms.iter().map(ToString::to_string).collect(),
@@ -126,6 +132,23 @@ fn view(state: &State, everything: &[Found<'_>], name: &str, entry: &Entry<'_>) 
         built_in: built_in(name).is_some(),
         name: name.to_owned(),
     }
+}
+
+/// Whether a function's replicas run this image: what its name meant when the function was deployed counts, whatever
+/// it means by now. As long as nobody has looked, the name does.
+fn uses(function: &Function, everything: &[Found<'_>], name: &str, entry: &Entry<'_>) -> bool {
+    let is_found = |facts: &&Arc<ImageFacts>| facts.problem.is_none();
+    let is_this = |facts: &Arc<ImageFacts>| {
+        let held = |found: &Found<'_>| facts.is(found.image) && entry.is(found);
+        facts.digest == entry.digest || everything.iter().any(held)
+    };
+    let by_name = function.image.iter().find(is_found).is_none() && familiar(&function.spec.image) == name;
+    let mut pinned = function
+        .image
+        .iter()
+        .chain(function.older_images.values())
+        .filter(is_found);
+    by_name || pinned.any(is_this)
 }
 
 /// A function's name as people write it.

@@ -339,3 +339,40 @@ fn an_image_goes_where_there_is_the_most_room_and_nowhere_where_there_is_none() 
     let world = world.cordoned(2);
     assert_eq!(place_for(&world.state, &memory, None), Ok(pi(1)));
 }
+
+#[test]
+fn a_function_uses_what_its_image_meant_when_it_was_deployed() {
+    let put = |world: World, facts: &ImageFacts| {
+        world.does(Action::PutImage {
+            name: "team/hello:1".to_owned(),
+            facts: Arc::new(facts.clone()),
+        })
+    };
+    let world = bramble().nodes(1);
+    let (old, new) = (held(5, 1, &["team/hello:1"]), held(6, 2, &["team/hello:1"]));
+    let facts = pushed(&world.state, "team/hello:1", &old, pi(1), at());
+    let world = put(world, &facts).deployed(r#"hello,"image":"team/hello:1""#);
+    let version = world.state.function(&name("hello")).unwrap().version;
+    let world = world.does(Action::PinImage {
+        function: name("hello"),
+        version,
+        facts: Arc::new(facts),
+    });
+    let newer = pushed(&world.state, "team/hello:1", &new, pi(1), at());
+    let world = put(world, &newer);
+
+    let nameless = HeldImage {
+        names: [].into(),
+        brought: Some(Brought::Copied),
+        ..old
+    };
+    let images = list(&world.state, &heard(&world, &[(1, vec![nameless, new])]));
+    let used: Vec<_> = images
+        .iter()
+        .map(|image| (image.name.as_str(), image.used_by.join(" ")))
+        .collect();
+    assert_eq!(
+        used,
+        [("sha256:5", "hello".to_owned()), ("team/hello:1", String::new())]
+    );
+}

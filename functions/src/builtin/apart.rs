@@ -1,13 +1,11 @@
 //! Work that takes much memory or time, done in a process of its own: this very file again, once per call.
 //!
 //! Whatever the call does, it ends: the process has a limit of memory and of processor time, is killed when its time
-//! is over or the caller left, and its memory goes back to the system. The body streams into it.
+//! is over or the caller left, and its memory goes back to the system.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,7 +38,7 @@ pub(super) async fn answer(
     builtin: &Builtin,
     bounds: &Bounds,
     head: &Parts,
-    body: Incoming,
+    body: &[u8],
 ) -> Result<Answer, Refusal> {
     let broken = |_| Refusal::with_status(500, "The function could not be started; the node has no room.");
     let turn = bounds.at_once.acquire().await;
@@ -55,8 +53,8 @@ pub(super) async fn answer(
         .map_err(broken)?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let work = async {
-        let (fed, output) = tokio::join!(feed(stdin, body, builtin.limit), read(stdout));
-        fed.map(|()| output)
+        let ((), output) = tokio::join!(feed(stdin, body), read(stdout));
+        output
     };
     let output = timeout(bounds.time, work).await;
     // Not needed any more, or out of time. Waited for, so that the next one finds its memory free.
@@ -69,7 +67,7 @@ pub(super) async fn answer(
             format!("That took longer than {seconds} seconds; ask for less."),
         )
     };
-    parse(&output.map_err(too_long)??).ok_or_else(|| {
+    parse(&output.map_err(too_long)?).ok_or_else(|| {
         let mib = bounds.memory / 1024 / 1024;
         Refusal::with_status(
             422,
@@ -78,22 +76,11 @@ pub(super) async fn answer(
     })
 }
 
-async fn feed(stdin: Option<ChildStdin>, mut body: Incoming, limit: usize) -> Result<(), Refusal> {
-    let Some(mut stdin) = stdin else { return Ok(()) };
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::new("The body did not arrive whole.".to_owned()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length > limit {
-            return Err(Refusal::too_large(limit));
-        }
+async fn feed(stdin: Option<ChildStdin>, body: &[u8]) {
+    if let Some(mut stdin) = stdin {
         // A process that has ended has said why.
-        if stdin.write_all(&data).await.is_err() {
-            return Ok(());
-        }
+        _ = stdin.write_all(body).await;
     }
-    Ok(())
 }
 
 async fn read(stdout: Option<ChildStdout>) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -38,34 +38,53 @@ async fn respond(builtin: &'static Builtin, request: Request<Incoming>) -> Respo
 
 async fn answer(builtin: &'static Builtin, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
-    if body
-        .size_hint()
-        .exact()
-        .is_some_and(|length| length > u64::try_from(builtin.limit).unwrap_or(u64::MAX))
-    {
-        return Err(Refusal::too_large(builtin.limit));
-    }
+    let body = collect(body, builtin.limit).await?;
     match &builtin.work {
-        Work::Quick(function) => function(&Call::from_http(&head, collect(body, builtin.limit).await?)),
-        Work::Waiting(function) => {
-            function(Call::from_http(&head, collect(body, builtin.limit).await?)).await
-        }
-        Work::Apart { bounds, .. } => apart::answer(builtin, bounds, &head, body).await,
+        Work::Quick(function) => function(&Call::from_http(&head, body)),
+        Work::Waiting(function) => function(Call::from_http(&head, body)).await,
+        Work::Apart { bounds, .. } => apart::answer(builtin, bounds, &head, &body).await,
     }
 }
 
-/// The whole body.
-async fn collect(body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let collected = timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_large(limit)),
-        Ok(Err(_)) => Err(Refusal::new("The body did not arrive whole.".to_owned())),
+/// The whole body. Work begins only then: who uploads slowly keeps nobody else waiting.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let announced = body.size_hint().exact().unwrap_or(0);
+    if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
+        discard(body);
+        return Err(Refusal::too_large(limit));
+    }
+    let mut collected = Vec::new();
+    let arrival = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::new("The body did not arrive whole.".to_owned()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if collected.len() + data.len() > limit {
+                return Err(Refusal::too_large(limit));
+            }
+            collected.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    let arrived = timeout(BODY_TIME, arrival).await;
+    match arrived {
+        Ok(Ok(())) => Ok(collected),
+        Ok(Err(refusal)) => {
+            discard(body);
+            Err(refusal)
+        }
         Err(_) => Err(Refusal::with_status(
             408,
             "The body took longer than a minute to arrive.",
         )),
     }
+}
+
+/// Takes in the rest of a body that is refused, and forgets it: a caller that still sends when its connection closes
+/// never reads the answer.
+fn discard(mut body: Incoming) {
+    tokio::spawn(timeout(BODY_TIME, async move {
+        while let Some(Ok(_)) = body.frame().await {}
+    }));
 }
 
 fn into_response(answer: Answer) -> Response<Full<Bytes>> {

@@ -8,6 +8,7 @@ use bollard::models::{
 };
 
 use super::labels::Labels;
+use crate::engine::GATEWAY_NAMES;
 
 /// Most processes and threads of one replica: a runaway function must not take the node's.
 const PIDS: i64 = 512;
@@ -89,15 +90,7 @@ fn host_config(
     });
     HostConfig {
         network_mode: Some(network.to_owned()),
-        extra_hosts: gateway.map(|address| {
-            [
-                "gateway",
-                "gateway.openfaas",
-                "gateway.openfaas.svc.cluster.local",
-            ]
-            .map(|name| format!("{name}:{address}"))
-            .to_vec()
-        }),
+        extra_hosts: gateway.map(|address| GATEWAY_NAMES.map(|name| format!("{name}:{address}")).to_vec()),
         memory,
         // No swap on top: it would wear the card, and hide that the limit is too small.
         memory_swap: memory,

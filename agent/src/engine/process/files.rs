@@ -5,12 +5,12 @@
 //! run/r7/     what replica r7 finds as /tmp
 //! ```
 
-use std::{fs, io, os::unix::fs::symlink, path::PathBuf};
+use std::{fs, io, net::IpAddr, os::unix::fs::symlink, path::PathBuf};
 
 use api::ReplicaId;
 
 use super::sandbox::{DEVICES, SECRETS};
-use crate::builtin::Builtins;
+use crate::{builtin::Builtins, engine::GATEWAY_NAMES};
 
 /// Where the replicas of one node live.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Files {
     }
 
     /// Lays out the common root anew.
-    pub(super) fn lay_out(&self, builtins: &Builtins) -> io::Result<()> {
+    pub(super) fn lay_out(&self, builtins: &Builtins, gateway: IpAddr) -> io::Result<()> {
         match fs::remove_dir_all(&self.run) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -49,6 +49,13 @@ impl Files {
             root.join("etc/passwd"),
             "app:x:12000:12000:app:/tmp:/sbin/nologin\n",
         )?;
+        fs::write(
+            root.join("etc/hosts"),
+            format!(
+                "127.0.0.1 localhost\n::1 localhost\n{gateway} {}\n",
+                GATEWAY_NAMES.join(" ")
+            ),
+        )?;
         for (from, name) in [
             (builtins.watchdog(), "fwatchdog"),
             (builtins.functions(), "functions"),
@@ -63,6 +70,12 @@ impl Files {
             symlink("../usr/bin/functions", root.join("bin").join(tool))?;
         }
         Ok(())
+    }
+
+    /// Has replicas look names up as this machine does now.
+    pub(super) fn copy_resolver(&self) {
+        // Without it they know this node's names only.
+        _ = fs::copy("/etc/resolv.conf", self.root().join("etc/resolv.conf"));
     }
 
     /// An empty directory for this replica, that `user` may write.

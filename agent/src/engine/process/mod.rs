@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex},
@@ -47,6 +47,8 @@ pub struct ProcessConfig {
     pub builtin_dir: PathBuf,
     /// Where the secrets of each function are, in a directory of its name.
     pub secrets_dir: PathBuf,
+    /// Where replicas reach this node's gateway, by the names that functions know it by.
+    pub gateway: IpAddr,
     /// A directory for this engine alone; what is in it is removed.
     pub run_dir: PathBuf,
     /// Program and first arguments that lead to [`sandbox::exec`]: `bramble sandbox`.
@@ -154,6 +156,7 @@ impl ProcessEngine {
             )));
         };
         let user = open.user;
+        self.files.copy_resolver();
         let tmp = self
             .files
             .make_tmp(replica, user)
@@ -333,7 +336,7 @@ impl Engine for ProcessEngine {
         };
         let builtins = Arc::new(Builtins::load(&self.config.builtin_dir).map_err(refused)?);
         self.files
-            .lay_out(&builtins)
+            .lay_out(&builtins, self.config.gateway)
             .map_err(|source| EngineError::Failed {
                 doing: format!("lay out {}", self.config.run_dir.display()),
                 source: source.into(),
@@ -363,7 +366,8 @@ impl Engine for ProcessEngine {
         Ok(Abilities {
             platforms: vec![platform],
             warnings: [warning].into(),
-            gateway: None,
+            // Without a root of its own a replica has the names of this machine.
+            gateway: isolation.is_ok().then_some(self.config.gateway),
         })
     }
 
