@@ -129,7 +129,7 @@ fn a_function_is_changed_invoked_and_removed() {
     browser.fill("#type", "text/x-lesson");
     browser.fill("#body", "hello");
     browser.wait("the new revision", "document.querySelectorAll('#where .dot').length === 1 && !!document.querySelector('#where .dot.ready')");
-    browser.click("#send");
+    visit.invoke();
     browser.wait(
         "the answer",
         "document.querySelector('#answer pre')?.textContent.includes('COLOUR=blue')",
@@ -177,7 +177,7 @@ fn answers_of_every_kind_are_shown() {
     let invoke = |name: &str| {
         visit.open(&format!("/ui/functions/openfaas-fn/{name}"));
         browser.wait("the example", "!('typed' in document.querySelector('#invoke').dataset) && document.querySelector('#type').value + document.querySelector('#path').value + document.querySelector('#body').value !== ''");
-        browser.click("#send");
+        visit.invoke();
         browser.wait("an answer", "!!document.querySelector('#answer .result')");
     };
     invoke("qrcode");
