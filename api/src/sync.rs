@@ -134,6 +134,14 @@ pub struct FunctionCounters {
     pub replicas: BTreeMap<ReplicaId, u32>,
 }
 
+impl FunctionCounters {
+    /// Invocations that ended, whatever their status.
+    pub fn ended(&self) -> u64 {
+        let finished = self.finished.values();
+        finished.fold(0, |sum, ended| sum.saturating_add(*ended))
+    }
+}
+
 /// What the leader answers, or why it does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -89,10 +89,7 @@ impl LiveTotals {
     /// Takes over what the process `incarnation` of `node` counted so far.
     pub fn observe(&mut self, node: NodeId, incarnation: u64, counters: &[FunctionCounters]) {
         for counted in counters {
-            let ended = counted
-                .finished
-                .values()
-                .fold(0_u64, |sum, n| sum.saturating_add(*n));
+            let ended = counted.ended();
             if let Some(totals) = self.functions.get_mut(&counted.function) {
                 totals.observe(node, incarnation, ended);
             } else if ended > 0 {
@@ -101,14 +98,6 @@ impl LiveTotals {
                 self.functions.insert(counted.function.clone(), totals);
             }
         }
-    }
-
-    /// All invocations ever counted, by function.
-    pub(crate) fn all(&self) -> BTreeMap<FunctionName, u64> {
-        let totals = self.functions.iter();
-        totals
-            .map(|(name, totals)| (name.clone(), totals.total()))
-            .collect()
     }
 
     /// All invocations of `function` ever counted.
