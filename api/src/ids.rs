@@ -8,30 +8,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Makes a type travel as the string that `Display` prints and `FromStr` reads, also as a map's key.
-macro_rules! travels_as_string {
-    ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
 /// An id or name that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Not the 32 hexadecimal digits of a node id.
-    #[error("`{0}` is not a node id (32 hexadecimal digits)")]
-    Node(String),
     /// Not a replica id.
     #[error("`{0}` is not a replica id (r and a number)")]
     Replica(String),
@@ -45,6 +24,13 @@ pub enum IdError {
     Name(String),
 }
 
+/// The first 16 bytes of the SHA-256 of `bytes`: as hard to meet by chance or on purpose as ids need it.
+pub(crate) fn short_digest(bytes: &[u8]) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    id
+}
+
 /// Who a node is: the first 16 bytes of the SHA-256 of its public key (SubjectPublicKeyInfo, DER).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId([u8; 16]);
@@ -52,10 +38,7 @@ pub struct NodeId([u8; 16]);
 impl NodeId {
     /// The id that belongs to this public key (SubjectPublicKeyInfo, DER).
     pub fn from_public_key(spki_der: &[u8]) -> Self {
-        let digest = Sha256::digest(spki_der);
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        Self(id)
+        Self(short_digest(spki_der))
     }
 
     /// An id made of `number`, for tests and simulations.
@@ -69,33 +52,21 @@ impl NodeId {
     }
 }
 
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+written_in_hexadecimal!(NodeId, 16, "a node id");
+
+/// A session of the portal: the first 16 bytes of the SHA-256 of the token in the browser's cookie, so that whoever
+/// reads it cannot take the session over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// The session with this token.
+    pub fn from_token(token: &str) -> Self {
+        Self(short_digest(token.as_bytes()))
     }
 }
 
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NodeId({self})")
-    }
-}
-
-impl FromStr for NodeId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || IdError::Node(text.to_owned());
-        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(refuse());
-        }
-        u128::from_str_radix(text, 16)
-            .map(Self::from_number)
-            .map_err(|_| refuse())
-    }
-}
-
-travels_as_string!(NodeId);
+written_in_hexadecimal!(SessionId, 16, "the id of a session");
 
 /// One running copy of a function; never used twice in the life of a bramble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

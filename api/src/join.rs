@@ -3,72 +3,11 @@
 //! All of it is told to anyone who listens, so nothing here is a secret and nothing of it is proof: it says where to
 //! knock. What a node may rely on is proved by the join protocol (the `transport` room).
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::{Memory, NodeId, versioned::Versioned};
-
-/// Text that is not the hexadecimal digits of an identity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {what} ({digits} hexadecimal digits)")]
-pub struct NotAnIdentity {
-    text: String,
-    what: &'static str,
-    digits: usize,
-}
-
-/// A number of bytes that is written as hexadecimal digits.
-macro_rules! written_in_hexadecimal {
-    ($type:ident, $bytes:literal, $what:literal) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($type))
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = NotAnIdentity;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let refuse = || NotAnIdentity {
-                    text: text.chars().take(64).collect(),
-                    what: $what,
-                    digits: 2 * $bytes,
-                };
-                if text.len() != 2 * $bytes || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-                    return Err(refuse());
-                }
-                let mut bytes = [0; $bytes];
-                for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-                    let digits = std::str::from_utf8(digits).map_err(|_| refuse())?;
-                    *byte = u8::from_str_radix(digits, 16).map_err(|_| refuse())?;
-                }
-                Ok(Self(bytes))
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
+use crate::{Memory, NodeId, ids::short_digest, versioned::Versioned};
 
 /// Which bramble: the first 16 bytes of the SHA-256 of its authority's certificate (DER).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,10 +16,7 @@ pub struct BrambleId([u8; 16]);
 impl BrambleId {
     /// The bramble whose authority has this certificate (DER).
     pub fn from_authority(certificate_der: &[u8]) -> Self {
-        let digest = Sha256::digest(certificate_der);
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        Self(id)
+        Self(short_digest(certificate_der))
     }
 
     /// An id made of `number`, for tests and simulations.

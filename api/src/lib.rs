@@ -12,6 +12,10 @@
 
 #![cfg_attr(not(test), warn(missing_docs))]
 
+// First, because the others use its macros.
+#[macro_use]
+pub mod written;
+
 pub mod ids;
 pub mod images;
 pub mod join;
@@ -29,7 +33,7 @@ pub mod units;
 pub mod v1;
 pub mod versioned;
 
-pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision};
+pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision, SessionId};
 pub use node::{NodeFacts, NodeVitals, Platform};
 pub use spec::FunctionSpec;
 pub use units::{Cpu, Memory, Timestamp};

@@ -12,6 +12,7 @@ mod replicas;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use api::{FunctionName, NodeId, Revision, Timestamp};
 use crate::{
     command::{Action, Actor, Command},
     outcome::{Outcome, Refusal},
-    state::{Authority, Event, MAX_EVENTS, State, User},
+    state::{Authority, Event, MAX_EVENTS, State},
     totals::FunctionTotals,
 };
 
@@ -146,9 +147,12 @@ impl Change<'_> {
                 password_hash,
                 role,
             } => {
-                // Whoever signs in can make further users; the code has done its work.
-                self.state.first_visit_code = None;
-                self.state.users.insert(name, User { password_hash, role });
+                self.put_user(name, password_hash, role);
+                Ok(())
+            }
+            Action::OpenSession { id, user } => self.open_session(id, user),
+            Action::CloseSessions { ids } => {
+                self.close_sessions(&ids);
                 Ok(())
             }
             Action::Dissolve { into, give_up } => self.dissolve(into, give_up),

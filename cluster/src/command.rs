@@ -10,7 +10,7 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, Timestamp,
+    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, SessionId, Timestamp,
     images::{Cleaned, ImageFacts},
     join::BrambleId,
     light::LightSettings,
@@ -314,6 +314,18 @@ pub enum Action {
         /// What they may do.
         role: Role,
     },
+    /// Keep who signed in to the portal.
+    OpenSession {
+        /// Which session.
+        id: SessionId,
+        /// Whose.
+        user: String,
+    },
+    /// Forget sessions: somebody signed out, or was away for long.
+    CloseSessions {
+        /// Which.
+        ids: BTreeSet<SessionId>,
+    },
     /// End this bramble: its nodes go over to another one.
     Dissolve {
         /// Which.
@@ -466,6 +478,8 @@ impl fmt::Display for Action {
             Self::Identify { id, until: None } => write!(f, "node {id} identifies itself no longer"),
             Self::SetLights { settings } => write!(f, "lights shine at {} %", settings.brightness),
             Self::PutUser { name, .. } => write!(f, "put user {name}"),
+            Self::OpenSession { user, .. } => write!(f, "open a session for {user}"),
+            Self::CloseSessions { ids } => write!(f, "close {} sessions", ids.len()),
             Self::Dissolve { into, .. } => write!(f, "dissolve into the bramble {into}"),
             Self::CheckpointTotals { totals } => write!(f, "keep totals of {} functions", totals.len()),
         }

@@ -41,6 +41,7 @@ mod replacing;
 pub mod routes;
 pub mod schedule;
 pub mod secrets;
+pub mod sessions;
 pub mod state;
 pub mod sync;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use api::{
 use crate::{
     liveness::{Liveness, Moment},
     rates::Rates,
+    sessions::Uses,
     state::{NodePhase, State},
     totals::LiveTotals,
 };
@@ -33,6 +34,8 @@ pub struct LeaderMemory {
     pub totals: LiveTotals,
     /// How often functions are invoked at present.
     pub rates: Rates,
+    /// When sessions of the portal were used last.
+    pub sessions: Uses,
     heard: BTreeMap<NodeId, Heard>,
     lights: BTreeMap<NodeId, Light>,
     holdings_heard: u64,
@@ -57,6 +60,7 @@ impl LeaderMemory {
             liveness: Liveness::new(now),
             totals: LiveTotals::new(state, now),
             rates: Rates::default(),
+            sessions: Uses::new(now),
             heard: BTreeMap::new(),
             lights: BTreeMap::new(),
             holdings_heard: 0,
@@ -86,7 +90,7 @@ impl LeaderMemory {
         }
         self.liveness.heard(from, now);
         self.totals.observe(from, request.incarnation, &request.counters);
-        self.rates.look(&self.totals, now);
+        self.rates.hear(from, request.incarnation, &request.counters, now);
     }
 
     /// Forgets nodes that are in the bramble no more.
@@ -94,6 +98,7 @@ impl LeaderMemory {
         self.heard.retain(|id, _| state.node(*id).is_some());
         self.lights.retain(|id, _| state.node(*id).is_some());
         self.strained.retain(|id, _| state.node(*id).is_some());
+        self.rates.forget_strangers(|id| state.node(id).is_some());
     }
 
     /// Keeps what the light of `node` was told.

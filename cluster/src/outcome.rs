@@ -60,6 +60,8 @@ pub enum Refusal {
     NoSuchNode(NodeId),
     /// The node of this name is heard of: it was not flashed anew.
     StillThere(String),
+    /// Nobody of this name can sign in.
+    NoSuchUser(String),
     /// Nobody sent an image of this name.
     NoSuchImage(String),
     /// A secret of this name is there.
@@ -104,6 +106,7 @@ impl fmt::Display for Refusal {
                     "{name} is up, so nothing can take its place: unplug it, or remove it"
                 )
             }
+            Self::NoSuchUser(name) => write!(f, "nobody called {name} can sign in"),
             Self::NoSuchImage(name) => write!(f, "nobody sent an image {name} to this bramble"),
             Self::SecretExists(name) => {
                 write!(f, "secret {} already exists; update it instead", name.name())

@@ -11,7 +11,8 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
+    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId,
+    Timestamp,
     images::{ImageFacts, built_in},
     join::BrambleId,
     light::LightSettings,
@@ -30,6 +31,9 @@ use crate::{
 
 /// How many events are kept: some days of a quiet bramble, under 100 KB in a snapshot.
 pub const MAX_EVENTS: usize = 400;
+
+/// Most sessions that are kept; the one that was opened first goes first. A class with two devices each.
+pub const MAX_SESSIONS: usize = 128;
 
 /// The replicated state of one bramble.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +54,8 @@ pub struct State {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) pushed: BTreeMap<String, Arc<ImageFacts>>,
     pub(crate) users: BTreeMap<String, User>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) sessions: BTreeMap<SessionId, Arc<Session>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) secrets: BTreeMap<SecretName, Arc<Secret>>,
     #[serde(default, skip_serializing_if = "Keyring::is_empty")]
@@ -220,6 +226,15 @@ pub struct User {
     pub role: Role,
 }
 
+/// Somebody who signed in to the portal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Who.
+    pub user: String,
+    /// When: there is no clock that all controllers share.
+    pub opened: Revision,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -377,6 +392,11 @@ impl State {
     /// Everyone who may sign in, by name.
     pub fn users(&self) -> &BTreeMap<String, User> {
         &self.users
+    }
+
+    /// Who signed in to the portal.
+    pub fn sessions(&self) -> &BTreeMap<SessionId, Arc<Session>> {
+        &self.sessions
     }
 
     /// All secrets, sealed.

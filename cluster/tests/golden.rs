@@ -14,7 +14,7 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, Timestamp,
+    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId, Timestamp,
     images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
     join::BrambleId,
     light::LightSettings,
@@ -459,13 +459,43 @@ fn a_bramble_that_ended_is_written_as_it_always_was() {
     matches_golden("state-ended", &state);
 }
 
+/// Who signs in to the portal.
+fn signing_in() -> Vec<(&'static str, Action)> {
+    let open = |token| Action::OpenSession {
+        id: SessionId::from_token(token),
+        user: "admin".to_owned(),
+    };
+    let user = actions().into_iter().find(|(kind, _)| *kind == "put-user");
+    let close = Action::CloseSessions {
+        ids: [SessionId::from_token("token")].into(),
+    };
+    vec![
+        user.unwrap(),
+        ("open-session", open("token")),
+        ("open-session-elsewhere", open("another token")),
+        ("close-sessions", close),
+    ]
+}
+
+#[test]
+fn a_state_with_somebody_signed_in_is_written_as_it_always_was() {
+    let mut state = State::default();
+    for (_, action) in signing_in() {
+        let at = Timestamp::from_millis(1_795_228_830_000);
+        state.apply(Command::by_bramble(at, action));
+    }
+    assert_eq!(state.revision(), Revision(4), "all were applied");
+    matches_golden("state-signed-in", &state);
+}
+
 #[test]
 fn every_command_is_written_as_it_always_was() {
     let (_, dissolve) = ended();
     let all = actions()
         .into_iter()
         .chain(later_actions())
-        .chain(newest_actions());
+        .chain(newest_actions())
+        .chain(signing_in());
     for (kind, action) in all.chain([("dissolve", dissolve)]) {
         let at = Timestamp::from_millis(1_795_228_830_000);
         matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));

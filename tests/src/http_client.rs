@@ -94,6 +94,24 @@ impl Client {
         self.with("authorization", &format!("Basic {credentials}"))
     }
 
+    /// The same with the cookie that the portal's sign-in page gives for these credentials.
+    pub fn with_session(self, user: &str, password: &str) -> Self {
+        let password = password.replace('%', "%25").replace('+', "%2B");
+        let answer = self
+            .clone()
+            .with("content-type", "application/x-www-form-urlencoded")
+            .post("/ui/sign-in", format!("user={user}&password={password}"));
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let cookie = answer.header("set-cookie").split(';').next();
+        self.with("cookie", cookie.expect("a cookie"))
+    }
+
+    /// The same, at another address.
+    pub fn at(mut self, base: &str) -> Self {
+        base.trim_end_matches('/').clone_into(&mut self.base);
+        self
+    }
+
     /// The same, for which nobody answers where no whole answer came within so long.
     pub fn patient(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);

@@ -126,14 +126,24 @@ impl Pi {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
+    /// Where its portal is.
+    pub fn portal(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
     /// Somebody who has not signed in.
     pub fn client(&self) -> Client {
-        Client::new(&format!("http://{}", self.http))
+        Client::new(&self.portal())
     }
 
     /// The admin.
     pub fn admin(&self) -> Client {
         self.client().signed_in("admin", PASSWORD)
+    }
+
+    /// The admin, signed in to the portal.
+    pub fn admin_in_portal(&self) -> Client {
+        self.client().with_session("admin", PASSWORD)
     }
 
     /// The code for the first visit, as it stands in this Pi's log.

@@ -18,17 +18,6 @@ const EVENTS: &str = "/api/v1/events";
 /// Pages that one bramble serves at the same time.
 const MOST_PAGES: usize = 128;
 
-/// The address of a session's cookie, as a browser has it after signing in.
-fn sign_in(demo: &Demo) -> String {
-    let password = demo.password.replace('%', "%25").replace('+', "%2B");
-    let answer = Client::new(&demo.portal)
-        .with("content-type", "application/x-www-form-urlencoded")
-        .post("/ui/sign-in", format!("user=admin&password={password}"));
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    let cookie = answer.header("set-cookie").split(';').next();
-    cookie.unwrap().to_owned()
-}
-
 fn names(list: &Value) -> Vec<&str> {
     let list = list.as_array().unwrap().iter();
     list.map(|each| each["name"].as_str().unwrap()).collect()
@@ -158,8 +147,7 @@ fn a_page_ends_with_its_session_and_with_the_bramble() {
     let unknown = anonymous.get("/api/v1/session");
     assert_eq!(unknown.status, 401);
 
-    let cookie = sign_in(&demo);
-    let browser = Client::new(&demo.portal).with("cookie", &cookie);
+    let browser = Client::new(&demo.portal).with_session("admin", &demo.password);
     let session = browser.get("/api/v1/session").json();
     assert_eq!(
         (&session["user"], &session["role"]),

@@ -169,6 +169,7 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         .iter()
         .position(|pi| pi.node_port.to_string() == port)
         .unwrap();
+    let page = table.pis[master].admin_in_portal();
     table.pis[master].unplug();
     let began = Instant::now();
     let other = &table.pis[(master + 1) % 3];
@@ -194,6 +195,8 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
             .any(|node| node["leader"] == true && node["phase"] == "up")
             .then_some(())
     });
+    let session = page.at(&other.portal()).get("/api/v1/session");
+    assert_eq!(session.json()["user"], "admin", "people stay signed in");
     // It comes back as what it was.
     table.pis[master].power_on();
     let other = &table.pis[(master + 1) % 3];

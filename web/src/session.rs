@@ -105,9 +105,13 @@ pub(crate) async fn open(auth: &Auth, user: String, password: String, nonce: Str
             );
             with_cookie(&cookie, page_within(to))
         }
-        Err(AuthError::Busy) => {
-            let problem = AuthError::Busy.to_string();
+        Err(problem @ AuthError::Busy) => {
+            let problem = sentence(&problem.to_string());
             ask(StatusCode::TOO_MANY_REQUESTS, nonce, to, Some(problem))
+        }
+        Err(problem @ AuthError::NoLeader) => {
+            let problem = sentence(&problem.to_string());
+            ask(StatusCode::SERVICE_UNAVAILABLE, nonce, to, Some(problem))
         }
         Err(_) => {
             let problem = "User and password do not belong together. Try again.".to_owned();
@@ -121,7 +125,10 @@ pub(crate) async fn sign_out(State(controller): State<Controller>, headers: Head
     if is_from_elsewhere(&headers) {
         return from_elsewhere();
     }
-    controller.auth().sign_out(&headers);
+    if let Err(problem) = controller.auth().sign_out(&headers).await {
+        let words = format!("You are still signed in. {}\n", sentence(&problem.to_string()));
+        return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    }
     with_cookie(
         &format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"),
         START,

@@ -1,11 +1,11 @@
-use api::sync::Phase;
+use api::{SessionId, sync::Phase};
 
 use crate::{
     Action, Actor, Command, Outcome, Refusal, State,
     command::{Expect, PhaseChange},
     permissions::Role,
     secrets::{Sealed, SecretName},
-    state::{MAX_EVENTS, NodePhase},
+    state::{MAX_EVENTS, MAX_SESSIONS, NodePhase},
     testing::{World, bramble, facts, ids, name, pi, spec},
     totals::FunctionTotals,
 };
@@ -472,6 +472,36 @@ fn the_code_for_the_first_visit_is_gone_once_somebody_can_sign_in() {
     assert_eq!(world.state.first_visit_code(), None);
     world = world.does(code());
     assert_eq!(world.state.first_visit_code(), None, "and does not come back");
+}
+
+#[test]
+fn sessions_do_not_grow_without_bound_and_end_with_their_password() {
+    let admin = |hash: &str| Action::PutUser {
+        name: "admin".to_owned(),
+        password_hash: hash.to_owned(),
+        role: Role::Admin,
+    };
+    let session = |number: usize| SessionId::from_token(&number.to_string());
+    let open = |number: usize, user: &str| Action::OpenSession {
+        id: session(number),
+        user: user.to_owned(),
+    };
+    let mut world = bramble().does(admin("hash"));
+    for number in 0..=MAX_SESSIONS {
+        world = world.does(open(number, "admin"));
+    }
+    assert_eq!(world.state.sessions().len(), MAX_SESSIONS);
+    assert!(
+        !world.state.sessions().contains_key(&session(0)),
+        "the first one made room"
+    );
+    assert!(world.state.sessions().contains_key(&session(MAX_SESSIONS)));
+    assert_eq!(
+        world.apply(open(1_000, "nobody")),
+        Outcome::Refused(Refusal::NoSuchUser("nobody".to_owned()))
+    );
+    world = world.does(admin("another hash"));
+    assert!(world.state.sessions().is_empty());
 }
 
 #[test]

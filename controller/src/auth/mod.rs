@@ -11,9 +11,7 @@ mod sessions;
 
 use std::sync::Arc;
 
-use cluster::State;
 use http::{HeaderMap, Method};
-use tokio::sync::watch;
 
 pub use credentials::{SESSION_COOKIE, is_browser};
 pub use password::PasswordError;
@@ -24,12 +22,14 @@ use credentials::{Credentials, is_same_origin};
 use password::PasswordCheck;
 use sessions::Sessions;
 
+use crate::{clock::Clock, desk::Desk, raft::Raft};
+
 /// Checks who is asking. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Auth {
-    state: watch::Receiver<Arc<State>>,
+    desk: Desk,
     passwords: Arc<PasswordCheck>,
-    sessions: Arc<Sessions>,
+    sessions: Sessions,
 }
 
 /// Why somebody is not let in.
@@ -44,6 +44,9 @@ pub enum AuthError {
     /// Too many passwords are being checked at this moment.
     #[error("too many sign-ins at once: try again in some seconds")]
     Busy,
+    /// No controller leads at this moment.
+    #[error("the bramble is choosing a new master: try again in some seconds")]
+    NoLeader,
 }
 
 /// Somebody who is known.
@@ -54,21 +57,19 @@ pub struct SignedIn {
 }
 
 impl Auth {
-    /// Checks against the users in `state`.
-    pub fn new(state: watch::Receiver<Arc<State>>) -> Self {
+    /// Checks against the users in the state.
+    pub(crate) fn new(desk: Desk, raft: Raft, clock: Clock) -> Self {
         Self {
-            state,
+            desk: desk.clone(),
             passwords: Arc::default(),
-            sessions: Arc::default(),
+            sessions: Sessions { desk, raft, clock },
         }
     }
 
     fn password_hash(&self, user: &str) -> Option<String> {
-        self.state
-            .borrow()
-            .users()
-            .get(user)
-            .map(|user| user.password_hash.clone())
+        let state = self.desk.state();
+        let state = state.borrow();
+        state.users().get(user).map(|user| user.password_hash.clone())
     }
 
     /// Who sent a request with these headers. A session counts for a changing request only when the request comes
@@ -81,9 +82,6 @@ impl Auth {
             Some(Credentials::Basic { user, password }) => self.check_password(user, password).await,
             Some(Credentials::Session(token)) => {
                 let user = self.sessions.user(&token).ok_or(AuthError::Invalid)?;
-                if self.password_hash(&user).is_none() {
-                    return Err(AuthError::Invalid);
-                }
                 if !method.is_safe() && !is_same_origin(headers) {
                     return Err(AuthError::CrossOrigin);
                 }
@@ -102,19 +100,28 @@ impl Auth {
         }
     }
 
-    /// Opens a session for a user who gives the right password.
+    /// Opens a session for a user who gives the right password. It lasts, whoever leads, until it ends or nobody uses
+    /// it for a school day.
     ///
     /// # Errors
-    /// [`AuthError`] where the password is wrong.
+    /// [`AuthError`] where the password is wrong, or nobody leads at the moment.
     pub async fn sign_in(&self, user: String, password: String) -> Result<SessionToken, AuthError> {
         let signed_in = self.check_password(user, password).await?;
-        Ok(self.sessions.open(&signed_in.user))
+        let opened = self.sessions.open(&signed_in.user).await;
+        opened.map_err(|_| AuthError::NoLeader)
     }
 
     /// Ends the session that these headers carry, if any.
-    pub fn sign_out(&self, headers: &HeaderMap) {
-        if let Some(Credentials::Session(token)) = Credentials::read(headers) {
-            self.sessions.close(&token);
+    ///
+    /// # Errors
+    /// [`AuthError::NoLeader`] where it goes on, because nobody leads at the moment.
+    pub async fn sign_out(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+        match Credentials::read(headers) {
+            Some(Credentials::Session(token)) => {
+                let ended = self.sessions.end(&token).await;
+                ended.map_err(|_| AuthError::NoLeader)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,33 +1,28 @@
-//! Sessions of the portal: opaque random tokens, of which only hashes are kept, in this controller's memory.
+//! Sessions of the portal: opaque random tokens, of which the state keeps hashes.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
 
+use api::SessionId;
 use base64::Engine as _;
-use sha2::{Digest, Sha256};
+use cluster::{Action, Command};
 
-/// How long a session lasts without being used: a school day.
-const IDLE: Duration = Duration::from_secs(8 * 3600);
-
-/// Most sessions that are kept; the longest unused goes first.
-const MAX_SESSIONS: usize = 1024;
-
-type TokenHash = [u8; 32];
-
-#[derive(Debug)]
-struct Session {
-    user: String,
-    used: Instant,
-}
+use crate::{
+    clock::Clock,
+    desk::Desk,
+    raft::{ProposeError, Raft},
+};
 
 /// The token of a new session: goes into the browser's cookie and nowhere else.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken(String);
 
 impl SessionToken {
+    fn random() -> Self {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the kernel has random numbers");
+        Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+    }
+
     /// The text for the cookie.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,89 +36,57 @@ impl std::fmt::Debug for SessionToken {
     }
 }
 
-/// All sessions of this controller.
-#[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<TokenHash, Session>>);
-
-fn hash(token: &str) -> TokenHash {
-    Sha256::digest(token).into()
+/// All sessions of the bramble.
+#[derive(Clone, Debug)]
+pub(super) struct Sessions {
+    pub(super) desk: Desk,
+    pub(super) raft: Raft,
+    pub(super) clock: Clock,
 }
 
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Opens a session for `user`.
-    pub(super) fn open(&self, user: &str) -> SessionToken {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the kernel has random numbers");
-        let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
-        let now = Instant::now();
-        let mut sessions = self.lock();
-        sessions.retain(|_, session| now.duration_since(session.used) < IDLE);
-        if sessions.len() >= MAX_SESSIONS
-            && let Some(oldest) = sessions
-                .iter()
-                .min_by_key(|(_, session)| session.used)
-                .map(|(token, _)| *token)
-        {
-            sessions.remove(&oldest);
+    /// Opens a session for `user`, and ends those that nobody has used for long.
+    pub(super) async fn open(&self, user: &str) -> Result<SessionToken, ProposeError> {
+        let state = self.desk.state().borrow().clone();
+        let idle = self.desk.memory().sessions.idle(&state, self.clock.now());
+        drop(state);
+        if !idle.is_empty() {
+            self.close(idle).await?;
         }
-        sessions.insert(
-            hash(&token),
-            Session {
-                user: user.to_owned(),
-                used: now,
-            },
-        );
-        SessionToken(token)
+        let token = SessionToken::random();
+        let id = SessionId::from_token(token.as_str());
+        let user = user.to_owned();
+        self.propose(Action::OpenSession { id, user }).await?;
+        self.desk.memory().sessions.opened(id, self.clock.now());
+        Ok(token)
     }
 
-    /// Whose session `token` is.
+    /// Whose session has this token.
     pub(super) fn user(&self, token: &str) -> Option<String> {
-        let mut sessions = self.lock();
-        let session = sessions.get_mut(&hash(token))?;
-        let now = Instant::now();
-        if now.duration_since(session.used) >= IDLE {
-            return None;
+        let state = self.desk.state();
+        let state = state.borrow();
+        let id = SessionId::from_token(token);
+        let mut memory = self.desk.memory();
+        let user = memory.sessions.user(&state, id, self.clock.now());
+        user.map(str::to_owned)
+    }
+
+    /// Ends the session with this token.
+    pub(super) async fn end(&self, token: &str) -> Result<(), ProposeError> {
+        let id = SessionId::from_token(token);
+        if !self.desk.state().borrow().sessions().contains_key(&id) {
+            return Ok(());
         }
-        session.used = now;
-        Some(session.user.clone())
+        self.close([id].into()).await
     }
 
-    /// Ends the session `token`.
-    pub(super) fn close(&self, token: &str) {
-        self.lock().remove(&hash(token));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_belongs_to_its_user_until_it_is_closed() {
-        let sessions = Sessions::default();
-        let token = sessions.open("admin");
-        assert_eq!(sessions.user(token.as_str()).as_deref(), Some("admin"));
-        assert_eq!(sessions.user("made-up"), None);
-        sessions.close(token.as_str());
-        assert_eq!(sessions.user(token.as_str()), None);
+    async fn close(&self, ids: BTreeSet<SessionId>) -> Result<(), ProposeError> {
+        self.propose(Action::CloseSessions { ids }).await
     }
 
-    #[test]
-    fn sessions_do_not_grow_without_bound() {
-        let sessions = Sessions::default();
-        let first = sessions.open("admin");
-        for _ in 0..MAX_SESSIONS {
-            sessions.open("admin");
-        }
-        assert_eq!(sessions.lock().len(), MAX_SESSIONS);
-        assert_eq!(
-            sessions.user(first.as_str()),
-            None,
-            "the longest unused one made room"
-        );
+    /// A refusal is no fault here: whose session it was cannot sign in any more.
+    async fn propose(&self, action: Action) -> Result<(), ProposeError> {
+        let command = Command::by_bramble(self.clock.wall(), action);
+        self.raft.propose(command).await.map(|_| ())
     }
 }

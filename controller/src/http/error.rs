@@ -62,6 +62,7 @@ impl ApiError {
             AuthError::Invalid => StatusCode::UNAUTHORIZED,
             AuthError::CrossOrigin => StatusCode::FORBIDDEN,
             AuthError::Busy => StatusCode::TOO_MANY_REQUESTS,
+            AuthError::NoLeader => StatusCode::SERVICE_UNAVAILABLE,
         };
         let ask_for_credentials = error == AuthError::Invalid && !is_browser(headers);
         Self {
@@ -77,6 +78,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoSuchFunction(_)
             | Refusal::NoSuchNode(_)
             | Refusal::NoSuchImage(_)
+            | Refusal::NoSuchUser(_)
             | Refusal::NoSuchSecret(_) => StatusCode::NOT_FOUND,
             Refusal::AlreadyExists(_)
             | Refusal::NameTaken(_)

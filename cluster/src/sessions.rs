@@ -1,0 +1,135 @@
+//! Sessions of the portal: whose one is, and which have been left alone for too long.
+//!
+//! That there is a session is in the state, so that people stay signed in when another controller leads. When it was
+//! used last is in the leader's memory alone: nothing is written for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use api::SessionId;
+
+use crate::{liveness::Moment, state::State};
+
+/// How long a session lasts without being used: a school day.
+pub const IDLE: Duration = Duration::from_secs(8 * 3600);
+
+/// When each session was used last.
+#[derive(Clone, Debug)]
+pub struct Uses {
+    /// Nobody knows what happened before: it counts as the last use of whatever was open then.
+    since: Moment,
+    at: BTreeMap<SessionId, Moment>,
+}
+
+impl Uses {
+    /// Of a leader that begins at `now`.
+    pub(crate) fn new(now: Moment) -> Self {
+        Self {
+            since: now,
+            at: BTreeMap::new(),
+        }
+    }
+
+    /// Somebody signed in: the session begins at `now`.
+    pub fn opened(&mut self, id: SessionId, now: Moment) {
+        self.at.insert(id, now);
+    }
+
+    /// Whose session `id` is, which is used at `now`; `None` where there is no such session, or none any more.
+    pub fn user<'a>(&mut self, state: &'a State, id: SessionId, now: Moment) -> Option<&'a str> {
+        let session = state.sessions().get(&id)?;
+        if self.is_idle(id, now) || !state.users().contains_key(&session.user) {
+            return None;
+        }
+        self.at.insert(id, now);
+        Some(&session.user)
+    }
+
+    /// The sessions that were left alone for too long.
+    pub fn idle(&mut self, state: &State, now: Moment) -> BTreeSet<SessionId> {
+        self.at.retain(|id, _| state.sessions().contains_key(id));
+        let sessions = state.sessions().keys().copied();
+        sessions.filter(|id| self.is_idle(*id, now)).collect()
+    }
+
+    fn is_idle(&self, id: SessionId, now: Moment) -> bool {
+        now.since(*self.at.get(&id).unwrap_or(&self.since)) >= IDLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::Action,
+        permissions::Role,
+        testing::{World, bramble},
+    };
+
+    fn id(token: &str) -> SessionId {
+        SessionId::from_token(token)
+    }
+
+    fn hour(hours: u64) -> Moment {
+        Moment::new(Duration::from_secs(hours * 3600))
+    }
+
+    fn open(world: World, token: &str) -> World {
+        world.does(Action::OpenSession {
+            id: id(token),
+            user: "admin".to_owned(),
+        })
+    }
+
+    fn world() -> World {
+        let world = bramble().does(Action::PutUser {
+            name: "admin".to_owned(),
+            password_hash: "hash".to_owned(),
+            role: Role::Admin,
+        });
+        open(world, "token")
+    }
+
+    #[test]
+    fn a_session_belongs_to_its_user_until_it_is_closed() {
+        let world = world();
+        let mut uses = Uses::new(hour(0));
+        assert_eq!(uses.user(&world.state, id("token"), hour(0)), Some("admin"));
+        assert_eq!(uses.user(&world.state, id("made-up"), hour(0)), None);
+        let world = world.does(Action::CloseSessions {
+            ids: [id("token")].into(),
+        });
+        assert_eq!(uses.user(&world.state, id("token"), hour(0)), None);
+    }
+
+    #[test]
+    fn who_uses_it_stays_signed_in_and_who_is_away_for_long_does_not() {
+        let world = open(world(), "away");
+        let mut uses = Uses::new(hour(0));
+        for now in 0..24 {
+            assert_eq!(uses.user(&world.state, id("token"), hour(now)), Some("admin"));
+        }
+        assert_eq!(uses.user(&world.state, id("away"), hour(24)), None);
+        assert_eq!(uses.idle(&world.state, hour(24)), [id("away")].into());
+    }
+
+    #[test]
+    fn a_new_leader_knows_who_is_signed_in_and_reckons_from_when_it_began() {
+        let world = world();
+        let mut uses = Uses::new(hour(100));
+        assert_eq!(uses.idle(&world.state, hour(107)), BTreeSet::new());
+        assert_eq!(uses.user(&world.state, id("token"), hour(107)), Some("admin"));
+        let mut uses = Uses::new(hour(100));
+        assert_eq!(uses.user(&world.state, id("token"), hour(108)), None);
+    }
+
+    #[test]
+    fn a_session_that_began_long_after_the_leader_is_not_idle() {
+        let world = world();
+        let mut uses = Uses::new(hour(0));
+        uses.opened(id("token"), hour(50));
+        assert_eq!(uses.user(&world.state, id("token"), hour(50)), Some("admin"));
+    }
+}
