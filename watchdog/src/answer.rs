@@ -3,7 +3,6 @@
 //! A [`Content`] is what a mode produced. An [`Answer`] is the same with the [`Call`] it belongs to: when the last
 //! byte went out, or the client went away, the call is logged and no longer counts as under way.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,8 +17,8 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, StatusCode};
-use tokio::time::Sleep;
 
+use crate::deadline::{Deadline, Limit};
 use crate::duration::Seconds;
 use crate::limit::Permit;
 use crate::log::{HumanSize, log};
@@ -30,10 +29,10 @@ use crate::mode::{Lease, Output};
 pub(crate) enum Content {
     /// Collected whole, so its length is known.
     Pieces { pieces: VecDeque<Bytes>, left: u64 },
-    /// Passed on as it comes, until `limit` if there is one.
+    /// Passed on as it comes.
     Streamed {
         body: Incoming,
-        limit: Option<Pin<Box<Sleep>>>,
+        limit: Option<Limit>,
         lease: Option<Lease>,
     },
     /// What a process prints, as it prints it.
@@ -60,13 +59,20 @@ impl Content {
             pieces: VecDeque::from([piece]),
         }
     }
+
+    /// When the rest of it would come too late.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Streamed { limit, .. } => *limit,
+            Self::Output(output) => output.limit(),
+            Self::Pieces { .. } | Self::File { .. } => None,
+        }
+    }
 }
 
 /// Why an answer was cut off after its head.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
-    #[error("the function took longer than its time limit")]
-    TooLong,
     #[error("the function broke off its answer")]
     Broken(#[source] hyper::Error),
     #[error("cannot read the file")]
@@ -87,7 +93,7 @@ pub(crate) struct Call {
     pub(crate) failed: bool,
     pub(crate) sent: u64,
     /// When the connection will be cut; nothing to cut once the call is over.
-    pub(crate) deadline: Rc<Cell<Option<Instant>>>,
+    pub(crate) deadline: Rc<Deadline>,
     /// Held for its count, for as long as the call lasts.
     pub(crate) permit: Permit,
     /// Where it is counted. Readiness checks are not.
@@ -96,10 +102,12 @@ pub(crate) struct Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.deadline.set(None);
+        self.deadline.clear();
         let took = self.started.elapsed();
+        // What the caller got is no answer of that status: it can see that it is incomplete.
+        let status = self.deadline.status_if_cut().unwrap_or(self.status);
         if let Some(metrics) = &self.metrics {
-            metrics.record(self.status, &self.method, took);
+            metrics.record(status, &self.method, took);
         }
         if !self.logged {
             return;
@@ -112,7 +120,7 @@ impl Drop for Call {
         let status = if self.failed {
             StatusCode::INTERNAL_SERVER_ERROR
         } else {
-            self.status
+            status
         };
         log!(
             "{} {target} - {status} - ContentLength: {} ({}s){}",
@@ -143,15 +151,9 @@ impl Answer {
                 *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
                 Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
             }
-            Content::Streamed { body, limit, .. } => {
-                if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-                    return Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::Broken)));
-                }
-                match limit.as_mut().map(|limit| limit.as_mut().poll(context)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Some(Err(AnswerError::TooLong))),
-                    Some(Poll::Pending) | None => Poll::Pending,
-                }
-            }
+            Content::Streamed { body, .. } => Pin::new(body)
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(AnswerError::Broken))),
             Content::Output(output) => output
                 .poll_piece(context)
                 .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
@@ -204,7 +206,11 @@ impl Body for Answer {
             call.sent += data.len() as u64;
         }
         let ended = matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream());
-        if ended && !matches!(polled, Poll::Ready(Some(Err(_)))) {
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            if let Some(call) = &mut this.call {
+                call.failed = true;
+            }
+        } else if ended {
             this.complete();
         }
         polled

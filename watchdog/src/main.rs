@@ -26,6 +26,7 @@ mod answer;
 mod cgi;
 mod children;
 mod config;
+mod deadline;
 mod duration;
 mod limit;
 mod lock;

@@ -2,10 +2,12 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -16,14 +18,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::config::Config;
+use crate::deadline::{Deadline, Reason};
 use crate::log::log;
 use crate::service::{Door, Service};
 
 /// Rest after a failed accept: out of file descriptors is not cured by asking again at once.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Most headers of one message, and most bytes of them: 1 MB and a little, as upstream. It does not count headers; here
+/// they are parsed into a list of this length, of 64 bytes each, which is there for a moment of every request.
+pub(crate) const MOST_HEADERS: usize = 1024;
+pub(crate) const MOST_HEADER_BYTES: usize = (1 << 20) + 4096;
 
 /// Between closing the door and telling connections to end. Until then each connection's next answer says that it is the
 /// last: a connection that is just told to end may meet a request on its way, which nobody would answer. Those that
@@ -124,7 +132,7 @@ impl Connection {
     async fn run(mut self, stream: TcpStream) {
         // Answers are small and written whole: waiting to fill a packet only delays them.
         _ = stream.set_nodelay(true);
-        let deadline = Rc::new(Cell::new(None::<Instant>));
+        let deadline = Rc::new(Deadline::default());
         let answering = service_fn(|request| {
             let answer = self.service.answer(request, self.door, deadline.clone());
             let leaving = self.leaving.clone();
@@ -141,11 +149,14 @@ impl Connection {
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.read_timeout)
+                .max_headers(MOST_HEADERS)
+                .max_header_size(MOST_HEADER_BYTES)
+                .max_buf_size(MOST_HEADER_BYTES)
                 .serve_connection(TokioIo::new(stream), answering)
                 .with_upgrades()
         );
-        // One timer per connection, not per request: it sleeps for write_timeout and then looks whether a request
-        // has been under way for longer. Leaving drops the connection, and with it the call and what it started.
+        // One timer per connection, not per request. Leaving drops the connection, and with it the call and what it
+        // started.
         let mut check = pin!(sleep(self.write_timeout));
         let mut told = false;
         loop {
@@ -153,14 +164,10 @@ impl Connection {
                 biased;
                 // Whatever went wrong, the other side is gone or spoke no HTTP.
                 _ = connection.as_mut() => return,
-                () = check.as_mut() => match deadline.get() {
-                    Some(late) if late <= Instant::now() => {
-                        log!("Connection cut: no complete answer within write_timeout");
-                        return;
-                    }
-                    Some(later) => check.set(sleep_until(later.into())),
-                    None => check.set(sleep(self.write_timeout)),
-                },
+                why = too_late(&deadline, check.as_mut(), self.write_timeout) => {
+                    log!("Connection cut: {why}");
+                    return;
+                }
                 // Fails only when the server is gone, and then the process is ending.
                 _ = self.closing.wait_for(|closing| *closing), if !told => {
                     told = true;
@@ -169,4 +176,28 @@ impl Connection {
             }
         }
     }
+}
+
+/// Resolves when the call under way has taken too long. `check` sleeps for `at_most`, however many calls come and go
+/// meanwhile, and then looks; for a call that has less time it is woken sooner.
+async fn too_late(deadline: &Deadline, mut check: Pin<&mut Sleep>, at_most: Duration) -> Reason {
+    poll_fn(|context| {
+        loop {
+            // A call begins within this very task, so this is looked at before it sleeps again.
+            if let Some(next) = deadline.next().map(tokio::time::Instant::from_std)
+                && next < check.deadline()
+            {
+                check.as_mut().reset(next);
+            }
+            ready!(check.as_mut().poll(context));
+            if let Some(why) = deadline.cut(Instant::now()) {
+                return Poll::Ready(why);
+            }
+            match deadline.next() {
+                Some(later) => check.as_mut().reset(later.into()),
+                None => check.set(sleep(at_most)),
+            }
+        }
+    })
+    .await
 }

@@ -1,6 +1,5 @@
 //! What the watchdog answers to each request: health, readiness, "too many", or the function.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -8,10 +7,10 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::task::spawn_local;
 
 use crate::answer::{Answer, Call, Content};
 use crate::config::Config;
+use crate::deadline::{Deadline, Limit, Reason};
 use crate::limit::{Limiter, Permit};
 use crate::lock::Lock;
 use crate::metrics::{self, Metrics};
@@ -58,7 +57,7 @@ impl Service {
         &self,
         request: Request<Incoming>,
         door: Door,
-        deadline: Rc<Cell<Option<Instant>>>,
+        deadline: Rc<Deadline>,
     ) -> Response<Answer> {
         if door == Door::Metrics {
             return own(self.figures(request.method(), request.uri().path()));
@@ -75,8 +74,7 @@ impl Service {
                 None => {
                     let status = StatusCode::TOO_MANY_REQUESTS;
                     self.metrics.record(status, request.method(), Duration::ZERO);
-                    // A sender that is cut off while sending may never read that it should come back later.
-                    spawn_local(Upload::new(request.into_body(), self.read_timeout).discard());
+                    drop(Upload::new(request.into_body(), self.read_timeout));
                     own(self.too_many())
                 }
             },
@@ -91,11 +89,7 @@ impl Service {
         }
     }
 
-    async fn ready(
-        &self,
-        request: Request<Incoming>,
-        deadline: Rc<Cell<Option<Instant>>>,
-    ) -> Response<Answer> {
+    async fn ready(&self, request: Request<Incoming>, deadline: Rc<Deadline>) -> Response<Answer> {
         if request.method() != Method::GET {
             return own(status(StatusCode::METHOD_NOT_ALLOWED));
         }
@@ -118,10 +112,10 @@ impl Service {
         request: Request<Upload>,
         permit: Permit,
         metrics: Option<Rc<Metrics>>,
-        deadline: Rc<Cell<Option<Instant>>>,
+        deadline: Rc<Deadline>,
     ) -> Response<Answer> {
         let started = Instant::now();
-        deadline.set(started.checked_add(self.write_timeout));
+        deadline.add(Limit::new(started, self.write_timeout, Reason::Answer));
         let is_probe = request
             .headers()
             .get(USER_AGENT)
@@ -144,6 +138,7 @@ impl Service {
         };
         let response = self.runner.call(request, started, &call.permit).await;
         call.status = response.status();
+        call.deadline.add(response.body().limit());
         response.map(|content| Answer::new(content, Some(call)))
     }
 

@@ -1,18 +1,29 @@
 //! The body of a request on its way to the function, with a limit on how long the sender may pause.
+//!
+//! Whoever drops it before its end need not care for the rest, which is then read and forgotten: a sender that is cut off
+//! while sending may never read the answer, since its end of the connection forgets what came once it is told that it
+//! wrote in vain.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::task::spawn_local;
 use tokio::time::{Sleep, sleep};
 
 /// A request's body. Ends in an error when the sender pauses longer than `read_timeout` or goes away.
 pub(crate) struct Upload {
-    body: Option<Incoming>,
+    /// `None` once nothing more comes.
+    rest: Option<Rest>,
+}
+
+/// What has not been read yet.
+struct Rest {
+    body: Incoming,
     read_timeout: Duration,
     /// Runs only while we wait for the sender, so a body that comes in one piece sets no timer.
     pause: Option<Pin<Box<Sleep>>>,
@@ -29,24 +40,35 @@ pub(crate) enum UploadError {
 
 impl Upload {
     pub(crate) fn new(body: Incoming, read_timeout: Duration) -> Self {
-        Self {
-            body: Some(body),
+        let rest = (!body.is_end_stream()).then_some(Rest {
+            body,
             read_timeout,
             pause: None,
-        }
+        });
+        Self { rest }
     }
 
     pub(crate) fn empty() -> Self {
-        Self {
-            body: None,
-            read_timeout: Duration::ZERO,
-            pause: None,
+        Self { rest: None }
+    }
+}
+
+impl Rest {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.pause = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Broken)));
         }
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(sleep(self.read_timeout)));
+        ready!(pause.as_mut().poll(context));
+        Poll::Ready(Some(Err(UploadError::Stalled)))
     }
 
     /// Reads to the end and forgets it.
-    pub(crate) async fn discard(mut self) {
-        while let Some(Ok(_)) = self.frame().await {}
+    async fn discard(mut self) {
+        while let Some(Ok(_)) = poll_fn(|context| self.poll_frame(context)).await {}
     }
 }
 
@@ -59,27 +81,32 @@ impl Body for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = self.get_mut();
-        let Some(body) = this.body.as_mut() else {
+        let Some(rest) = &mut this.rest else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
-            this.pause = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Broken)));
+        let frame = ready!(rest.poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) || rest.body.is_end_stream() {
+            this.rest = None;
         }
-        let pause = this
-            .pause
-            .get_or_insert_with(|| Box::pin(sleep(this.read_timeout)));
-        ready!(pause.as_mut().poll(context));
-        Poll::Ready(Some(Err(UploadError::Stalled)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.rest {
+            Some(rest) => rest.body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest.take() {
+            spawn_local(rest.discard());
+        }
     }
 }

@@ -380,3 +380,47 @@ fn the_function_is_killed_with_the_watchdog() {
     assert_eq!(watchdog.ended().code(), Some(0));
     eventually("the function is killed", || !runs(function));
 }
+
+#[test]
+fn a_megabyte_of_headers_goes_in_and_comes_out() {
+    let upstream = Upstream::start(|request, stream| {
+        let lengths = request
+            .head
+            .lines()
+            .filter_map(|line| line.strip_prefix("x-long-"));
+        let length: usize = lengths.map(str::len).sum();
+        let many = request
+            .head
+            .lines()
+            .filter(|line| line.starts_with("x-many-"))
+            .count();
+        let own: String = (0..500).map(|at| format!("X-Own-{at}: {at}\r\n")).collect();
+        let own = format!("{own}X-Own-Long: {}\r\n", "y".repeat(700_000));
+        respond(stream, "200 OK", &own, format!("{length} {many}").as_bytes());
+    });
+    let watchdog = watchdog(&upstream, &[]);
+    let long = "x".repeat(480_000);
+    let names: Vec<_> = (0..900).map(|at| format!("X-Many-{at}")).collect();
+    let mut headers: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    headers.extend([("X-Long-1", long.as_str()), ("X-Long-2", long.as_str())]);
+
+    let response = watchdog.request("GET", "/", &headers, b"");
+
+    assert_eq!(response.status, 200, "{}", response.text());
+    // With "1: " and "2: " before each.
+    assert_eq!(response.text(), format!("{} 900", 2 * (480_000 + 3)));
+    assert_eq!(response.header("x-own-499"), Some("499"));
+    assert_eq!(response.header("x-own-long").map(str::len), Some(700_000));
+}
+
+#[test]
+fn more_than_a_megabyte_of_headers_is_refused_as_such() {
+    let watchdog = watchdog(&Upstream::start(mirror), &[]);
+    let mut stream = watchdog.connect();
+    let long = "x".repeat(600_000);
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long-1: {long}\r\nX-Long-2: {long}\r\n\r\n");
+    // It may not read to the end what it refuses.
+    _ = stream.write_all(head.as_bytes());
+
+    assert_eq!(Response::read(&mut stream).unwrap().status, 431);
+}

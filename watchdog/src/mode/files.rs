@@ -12,10 +12,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body::Body;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use tokio::task::spawn_local;
 
 use super::range::Range;
 use super::{failed_with, media};
@@ -65,11 +63,7 @@ impl Files {
     }
 
     pub(crate) fn call(&self, request: Request<Upload>) -> Response<Content> {
-        let (head, body) = request.into_parts();
-        if !body.is_end_stream() {
-            // A sender that is cut off while sending may never read the answer.
-            spawn_local(body.discard());
-        }
+        let (head, _) = request.into_parts();
         let answered = match self.find(head.uri.path()) {
             Ok(Found::File(file)) => file.answer(&head.method, &head.headers),
             Ok(Found::Folder) => Ok(to_folder(&head.uri)),

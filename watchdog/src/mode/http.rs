@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +12,6 @@ use std::time::{Duration, Instant};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
@@ -22,13 +20,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::pool::{Lease, Outgoing, Pool};
 use super::{DURATION, INTERNAL, duration_value, failure};
 use crate::answer::Content;
 use crate::children::{Children, Ended, Group};
 use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying};
+use crate::deadline::{Limit, Reason};
 use crate::duration::{self, AsGo};
 use crate::limit::Permit;
 use crate::log::{Stream, log, relay};
@@ -174,7 +173,7 @@ impl Http {
         permit: &Permit,
     ) -> Response<Content> {
         let limit = self.limit(request.headers());
-        match self.answer(request, limit, permit).await {
+        match self.answer(request, started, limit, permit).await {
             Ok(mut response) => {
                 response.headers_mut().insert(DURATION, duration_value(started));
                 response
@@ -208,24 +207,24 @@ impl Http {
     async fn answer(
         &self,
         request: Request<Upload>,
+        started: Instant,
         limit: Option<Duration>,
         permit: &Permit,
     ) -> Result<Response<Content>, Failure> {
         // A stream of events may go on as long as the connection may; only its beginning has to come in time.
         let is_stream = wants_stream(request.headers());
-        let mut timer = limit.map(|limit| Box::pin(sleep(limit)));
         let answered = self.head(request, permit);
-        let (mut response, lease) = match &mut timer {
-            Some(timer) => tokio::select! {
-                biased;
-                answered = answered => answered?,
-                () = timer => return Err(Failure::TooLong(AsGo(limit.unwrap_or_default()))),
-            },
+        let (mut response, lease) = match limit {
+            Some(limit) => timeout(limit, answered)
+                .await
+                .map_err(|_| Failure::TooLong(AsGo(limit)))??,
             None => answered.await?,
         };
         let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         remove_hop_by_hop(response.headers_mut(), is_switch);
-        let limit: Option<Pin<Box<Sleep>>> = timer.filter(|_| !is_stream);
+        let limit = limit
+            .filter(|_| !is_stream)
+            .and_then(|limit| Limit::new(started, limit, Reason::Server(AsGo(limit))));
         Ok(response.map(|body| Content::Streamed { body, limit, lease }))
     }
 
@@ -241,7 +240,7 @@ impl Http {
             return self.send(request).await;
         };
 
-        let mut sender = self.connect(true).await?;
+        let mut sender = self.reached(self.pool.connect_upgradable().await)?;
         let mut response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             spawn_local(tunnel(client, hyper::upgrade::on(&mut response), permit.share()));
@@ -254,9 +253,9 @@ impl Http {
         &self,
         mut request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failure> {
-        while let Some(mut sender) = self.pool.take() {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Some(Lease::new(self.pool.clone(), sender)))),
+        while let Some(mut lease) = self.pool.take() {
+            match lease.sender().try_send_request(request).await {
+                Ok(response) => return Ok((response, Some(lease))),
                 // Closed before anything of the request was written: nothing happened yet.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
@@ -264,13 +263,12 @@ impl Http {
                 },
             }
         }
-        let mut sender = self.connect(false).await?;
-        let response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
-        Ok((response, Some(Lease::new(self.pool.clone(), sender))))
+        let mut lease = self.reached(self.pool.connect().await)?;
+        let answered = lease.sender().send_request(request).await;
+        Ok((answered.map_err(Failure::NoAnswer)?, Some(lease)))
     }
 
-    async fn connect(&self, upgradable: bool) -> Result<SendRequest<Outgoing>, Failure> {
-        let connected = self.pool.connect(upgradable).await;
+    fn reached<T>(&self, connected: io::Result<T>) -> Result<T, Failure> {
         connected.map_err(|error| Failure::Unreachable(self.authority(), error))
     }
 

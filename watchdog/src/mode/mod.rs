@@ -5,6 +5,7 @@
 
 mod files;
 mod fork;
+mod hearing;
 mod http;
 mod media;
 mod pool;

@@ -13,15 +13,21 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
+use super::hearing::Hearing;
 use crate::names::Names;
+use crate::server::{MOST_HEADER_BYTES, MOST_HEADERS};
 use crate::upload::Upload;
 use crate::upstream::Host;
 
 /// A request's body as sent to the server: passed on as it comes, or collected first.
 pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
+
+/// What drives a connection.
+type Driver<S> = http1::Connection<TokioIo<S>, Outgoing>;
 
 /// How long an idle connection is kept. Shorter than any server's own patience that we know (gunicorn: 2 s), because
 /// a request sent into a connection that the server is just closing is lost.
@@ -46,25 +52,42 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    sender: SendRequest<Outgoing>,
+    link: Link,
     since: Instant,
 }
 
-/// What to do with a connection once its answer has been read.
+/// A connection.
+struct Link {
+    sender: SendRequest<Outgoing>,
+    driver: AbortHandle,
+}
+
+/// A connection in use. Dropped before its answer has been read, it is closed, even while a request is being written
+/// that the server does not read: that would go on for as long as the server is there.
 pub(crate) struct Lease {
     pool: Rc<Pool>,
-    sender: SendRequest<Outgoing>,
+    /// `None` once it was given back.
+    link: Option<Link>,
 }
 
 impl Lease {
-    pub(super) fn new(pool: Rc<Pool>, sender: SendRequest<Outgoing>) -> Self {
-        Self { pool, sender }
+    fn new(pool: &Rc<Pool>, link: Link) -> Self {
+        Self {
+            pool: pool.clone(),
+            link: Some(link),
+        }
+    }
+
+    pub(super) fn sender(&mut self) -> &mut SendRequest<Outgoing> {
+        let link = self.link.as_mut();
+        &mut link.expect("giving it back consumes the lease").sender
     }
 
     /// The answer was read to its end: the connection can serve another request.
-    pub(crate) fn give_back(self) {
+    pub(crate) fn give_back(mut self) {
+        let Some(link) = self.link.take() else { return };
         let mut idle = self.pool.idle.borrow_mut();
-        if self.sender.is_closed() {
+        if link.sender.is_closed() {
             return;
         }
         if idle.len() >= MOST_IDLE {
@@ -75,9 +98,17 @@ impl Lease {
             spawn_local(sweep(self.pool.clone()));
         }
         idle.push(Idle {
-            sender: self.sender,
+            link,
             since: Instant::now(),
         });
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.driver.abort();
+        }
     }
 }
 
@@ -94,7 +125,7 @@ impl Pool {
     }
 
     /// The idle connection used last, if one is ready.
-    pub(super) fn take(&self) -> Option<SendRequest<Outgoing>> {
+    pub(super) fn take(self: &Rc<Self>) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
         // One that just came back may need its task to run once before it is ready: such ones are passed over. Behind one
         // that is too old all are.
@@ -103,26 +134,28 @@ impl Pool {
             .enumerate()
             .rev()
             .take_while(|(_, one)| one.since.elapsed() < IDLE)
-            .find(|(_, one)| one.sender.is_ready())?;
-        Some(idle.remove(ready).sender)
+            .find(|(_, one)| one.link.sender.is_ready())?;
+        Some(Lease::new(self, idle.remove(ready).link))
     }
 
-    /// A new connection. `upgradable` ones can turn into a tunnel.
+    /// A new connection.
     ///
     /// # Errors
     /// When the server does not listen, or its name is not known.
-    pub(super) async fn connect(&self, upgradable: bool) -> io::Result<SendRequest<Outgoing>> {
-        let stream = self.reach().await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
+    pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Lease> {
+        let (sender, connection) = handshake(Hearing::new(self.reach().await?)).await?;
         // Its errors reach whoever waits for the answer.
-        if upgradable {
-            spawn_local(async { _ = connection.with_upgrades().await });
-        } else {
-            spawn_local(async { _ = connection.await });
-        }
+        let driver = spawn_local(async { _ = connection.await }).abort_handle();
+        Ok(Lease::new(self, Link { sender, driver }))
+    }
+
+    /// A new connection that can turn into a tunnel.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(super) async fn connect_upgradable(&self) -> io::Result<SendRequest<Outgoing>> {
+        let (sender, connection) = handshake(self.reach().await?).await?;
+        spawn_local(async { _ = connection.with_upgrades().await });
         Ok(sender)
     }
 
@@ -132,13 +165,15 @@ impl Pool {
     }
 
     async fn reach(&self) -> io::Result<TcpStream> {
-        match &self.host {
+        let stream = match &self.host {
             Host::Addresses(hosts) => TcpStream::connect(self.at(hosts).as_slice()).await,
             Host::Name(name) => {
                 let hosts = self.look_up(name).await?;
                 TcpStream::connect(self.at(&hosts).as_slice()).await
             }
-        }
+        }?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     fn at(&self, hosts: &[IpAddr]) -> Vec<SocketAddr> {
@@ -160,12 +195,24 @@ impl Pool {
     }
 }
 
+async fn handshake<S>(stream: S) -> io::Result<(SendRequest<Outgoing>, Driver<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    http1::Builder::new()
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(MOST_HEADER_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)
+}
+
 /// Closes connections that idled too long, until none is left: at rest the pool costs nothing.
 async fn sweep(pool: Rc<Pool>) {
     loop {
         tokio::time::sleep(IDLE).await;
         let mut idle = pool.idle.borrow_mut();
-        idle.retain(|one| one.since.elapsed() < IDLE && !one.sender.is_closed());
+        idle.retain(|one| one.since.elapsed() < IDLE && !one.link.sender.is_closed());
         if idle.is_empty() {
             // Memory of the last burst goes back as well.
             *idle = Vec::new();

@@ -1,25 +1,27 @@
 //! `mode=streaming`: a process per request. The body is its standard input, and what it prints goes out at once.
 //!
 //! The status is sent before the process has said anything, so it is 200 whatever happens later: an answer that fails
-//! just ends, and the log shows 500. Only a process that cannot be started at all is a 500 for the caller as well.
+//! just ends, and the log shows 500. One that takes too long is cut instead, by its connection ([`crate::deadline`]), so
+//! that the caller can see that it is not whole. Only a process that cannot be started at all is a 500 for the caller as well.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::time::{Sleep, sleep};
+use tokio::time::timeout;
 
 use super::failure;
 use super::fork::{Failure, Fork, Running};
 use crate::answer::Content;
 use crate::children::Children;
 use crate::config::{Config, Fprocess};
+use crate::deadline::{Limit, Reason};
 use crate::duration::AsGo;
 use crate::log::log;
 use crate::upload::Upload;
@@ -52,12 +54,17 @@ impl Streaming {
             running: Some(running),
             buffer: BytesMut::new(),
             reading: true,
-            limit: limit.map(|limit| (AsGo(limit), Box::pin(sleep(limit)))),
+            limit: limit.and_then(|limit| Limit::new(started, limit, Reason::Process(AsGo(limit)))),
             failed: false,
         });
         if !wants_body {
             // Nobody would ask for the pieces, and the process still has work to do.
-            while poll_fn(|context| output.poll_piece(context)).await.is_some() {}
+            let all = async { while poll_fn(|context| output.poll_piece(context)).await.is_some() {} };
+            // Further away than anybody can wait is no limit.
+            let most = limit.unwrap_or(Duration::MAX);
+            if timeout(most, all).await.is_err() {
+                output.fail(&Failure::TooLong(AsGo(most)));
+            }
         }
         let mut response = Response::new(Content::Output(output));
         response
@@ -75,7 +82,7 @@ pub(crate) struct Output {
     buffer: BytesMut,
     /// Whether there may be more to read; after that only the end of the process itself is awaited.
     reading: bool,
-    limit: Option<(AsGo, Pin<Box<Sleep>>)>,
+    limit: Option<Limit>,
     failed: bool,
 }
 
@@ -85,29 +92,32 @@ impl Output {
         let Some(running) = &mut self.running else {
             return Poll::Ready(None);
         };
-        let polled = Self::poll_running(running, &mut self.buffer, &mut self.reading, context);
-        let polled = match (polled, &mut self.limit) {
-            (Poll::Pending, Some((limit, timer))) => {
-                ready!(timer.as_mut().poll(context));
-                Poll::Ready(Err(Failure::TooLong(AsGo(limit.0))))
-            }
-            (polled, _) => polled,
-        };
-        match ready!(polled) {
+        match ready!(Self::poll_running(
+            running,
+            &mut self.buffer,
+            &mut self.reading,
+            context
+        )) {
             Ok(Some(piece)) => return Poll::Ready(Some(piece)),
             Ok(None) => {
                 if let Some(running) = self.running.take() {
                     running.group.let_be();
                 }
             }
-            Err(why) => {
-                log!("Function failed: {why}");
-                self.failed = true;
-                self.running = None;
-            }
+            Err(why) => self.fail(&why),
         }
-        self.limit = None;
         Poll::Ready(None)
+    }
+
+    fn fail(&mut self, why: &Failure) {
+        log!("Function failed: {why}");
+        self.failed = true;
+        self.running = None;
+    }
+
+    /// When it will be too late for the rest.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        self.limit.filter(|_| !self.is_over())
     }
 
     fn poll_running(
