@@ -3,7 +3,6 @@
 //! A [`Content`] is what a mode produced. An [`Answer`] is the same with the [`Call`] it belongs to: when the last
 //! byte went out, or the client went away, the call is logged and no longer counts as under way.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -23,12 +22,14 @@ use crate::duration::Seconds;
 use crate::limit::Permit;
 use crate::log::{HumanSize, log};
 use crate::metrics::Metrics;
-use crate::mode::{Lease, Output};
+use crate::mode::{Held, Lease, Output};
 
 /// What a mode answers with.
 pub(crate) enum Content {
-    /// Collected whole, so its length is known.
-    Pieces { pieces: VecDeque<Bytes>, left: u64 },
+    /// All there at once.
+    Whole(Bytes),
+    /// As well, but large.
+    Held(Held),
     /// Passed on as it comes.
     Streamed {
         body: Incoming,
@@ -46,18 +47,11 @@ const FILE_PIECE: u64 = 64 * 1024;
 
 impl Content {
     pub(crate) fn empty() -> Self {
-        Self::Pieces {
-            pieces: VecDeque::new(),
-            left: 0,
-        }
+        Self::Whole(Bytes::new())
     }
 
     pub(crate) fn text(text: String) -> Self {
-        let piece = Bytes::from(text);
-        Self::Pieces {
-            left: piece.len() as u64,
-            pieces: VecDeque::from([piece]),
-        }
+        Self::Whole(text.into())
     }
 
     /// When the rest of it would come too late.
@@ -65,7 +59,7 @@ impl Content {
         match self {
             Self::Streamed { limit, .. } => *limit,
             Self::Output(output) => output.limit(),
-            Self::Pieces { .. } | Self::File { .. } => None,
+            Self::Whole(_) | Self::Held(_) | Self::File { .. } => None,
         }
     }
 }
@@ -75,7 +69,7 @@ impl Content {
 pub(crate) enum AnswerError {
     #[error("the function broke off its answer")]
     Broken(#[source] hyper::Error),
-    #[error("cannot read the file")]
+    #[error("cannot read the answer")]
     Unreadable(#[source] io::Error),
 }
 
@@ -146,10 +140,13 @@ impl Answer {
 
     fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match &mut self.content {
-            Content::Pieces { pieces, left } => {
-                let piece = pieces.pop_front();
-                *left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            Content::Whole(all) => {
+                let all = std::mem::take(all);
+                Poll::Ready((!all.is_empty()).then(|| Ok(Frame::data(all))))
+            }
+            Content::Held(held) => {
+                let piece = held.next_piece().map_err(AnswerError::Unreadable);
+                Poll::Ready(piece.transpose().map(|piece| piece.map(Frame::data)))
             }
             Content::Streamed { body, .. } => Pin::new(body)
                 .poll_frame(context)
@@ -218,7 +215,9 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Pieces { left, .. } | Content::File { left, .. } => *left == 0,
+            Content::Whole(all) => all.is_empty(),
+            Content::Held(held) => held.left() == 0,
+            Content::File { left, .. } => *left == 0,
             Content::Output(output) => output.is_over(),
             Content::Streamed { body, .. } => body.is_end_stream(),
         }
@@ -226,7 +225,9 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Pieces { left, .. } | Content::File { left, .. } => SizeHint::with_exact(*left),
+            Content::Whole(all) => SizeHint::with_exact(all.len() as u64),
+            Content::Held(held) => SizeHint::with_exact(held.left()),
+            Content::File { left, .. } => SizeHint::with_exact(*left),
             Content::Output(output) if output.is_over() => SizeHint::with_exact(0),
             Content::Output(_) => SizeHint::new(),
             Content::Streamed { body, .. } => body.size_hint(),

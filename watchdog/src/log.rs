@@ -115,6 +115,7 @@ impl std::fmt::Display for Date {
 }
 
 /// A number of bytes as upstream prints it: four figures and a decimal unit (`12B`, `5.243MB`).
+#[derive(Debug)]
 pub(crate) struct HumanSize(pub(crate) u64);
 
 impl std::fmt::Display for HumanSize {

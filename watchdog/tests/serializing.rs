@@ -391,3 +391,62 @@ fn without_prefixes_what_the_function_says_is_passed_on_as_it_is() {
 
     eventually("it is passed on", || watchdog.log().contains("\nas it is20"));
 }
+
+/// Memory of the watchdog's own in use now, in KiB.
+fn memory_kib(watchdog: &Watchdog) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", watchdog.pid().as_raw_nonzero())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn the_memory_of_large_answers_is_given_back() {
+    let watchdog = serializing(&[("fprocess", "head -c 50000000 /dev/zero")]);
+    watchdog.request("HEAD", "/", &[], b"");
+    let before = memory_kib(&watchdog);
+
+    for _ in 0..3 {
+        // Other answers come and go meanwhile, as they do.
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| assert_eq!(watchdog.get("/").body.len(), 50_000_000));
+            }
+        });
+    }
+
+    let after = memory_kib(&watchdog);
+    let files = fs::read_dir(format!("/proc/{}/fd", watchdog.pid().as_raw_nonzero())).unwrap();
+    let held = files.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+    let held: Vec<_> = held
+        .filter(|file| file.to_string_lossy().contains("memfd:"))
+        .collect();
+    eprintln!("{before} KiB before, {after} KiB after");
+    assert!(held.is_empty(), "{held:?}");
+    assert!(after < 4096, "{before} KiB before, {after} KiB after");
+}
+
+#[test]
+fn more_than_there_is_memory_for_is_refused_in_words() {
+    // Half of this is for answers.
+    let own = [
+        ("mode", "serializing"),
+        ("fprocess", "yes"),
+        ("exec_timeout", "15s"),
+    ];
+    let function = Watchdog::start_with_kib(200_000, &own);
+
+    for _ in 0..2 {
+        let response = function.get("/");
+
+        assert_eq!(response.status, 500);
+        let said = response.text();
+        assert!(
+            said.contains("more than there is memory for (102.4MB") && said.contains("mode=streaming"),
+            "{said}"
+        );
+        eventually("the function is killed", || function.children().is_empty());
+    }
+}

@@ -19,11 +19,12 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
+use super::held::NoRoom;
 use crate::cgi;
 use crate::children::{Children, Ended, Group, Killer};
 use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying};
 use crate::duration::AsGo;
-use crate::log::{Stream, relay};
+use crate::log::{HumanSize, Stream, relay};
 use crate::upload::{Upload, UploadError};
 
 /// How to start the process of a request.
@@ -51,6 +52,12 @@ pub(super) enum Failure {
     NotStarted(String, io::Error),
     #[error("cannot read what the function prints: {0}")]
     Unreadable(io::Error),
+    #[error("cannot hold what the function prints: {0}")]
+    NoRoom(NoRoom),
+    #[error(
+        "the function was killed: it printed more than there is memory for ({0} for all answers together); with mode=streaming, answers go out as they come"
+    )]
+    TooMuch(HumanSize),
     #[error("the function took longer than exec_timeout ({0}) and was killed")]
     TooLong(AsGo),
     #[error("the request body did not arrive whole; the function was killed")]

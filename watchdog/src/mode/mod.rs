@@ -6,6 +6,7 @@
 mod files;
 mod fork;
 mod hearing;
+mod held;
 mod http;
 mod media;
 mod pool;
@@ -21,6 +22,7 @@ use std::time::Instant;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
+pub(crate) use self::held::Held;
 pub(crate) use self::http::Forked;
 pub(crate) use self::pool::Lease;
 pub(crate) use self::streaming::Output;

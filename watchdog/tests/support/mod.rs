@@ -42,7 +42,20 @@ impl Watchdog {
     }
 
     pub fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fwatchdog"));
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_fwatchdog")), folder, variables)
+    }
+
+    /// Starts one that may use this much memory of its own.
+    pub fn start_with_kib(most: u32, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -d {most} && exec \"$0\"")]);
+        shell.arg(env!("CARGO_BIN_EXE_fwatchdog"));
+        let watchdog = Self::start_as(shell, TempDir::new().unwrap(), variables);
+        eventually("the lock file is written", || watchdog.lock_file().exists());
+        watchdog
+    }
+
+    fn start_as(mut command: Command, folder: TempDir, variables: &[(&str, &str)]) -> Self {
         command.env_clear().env("PATH", std::env::var("PATH").unwrap());
         command
             .env("TMPDIR", folder.path())
