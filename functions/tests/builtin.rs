@@ -110,6 +110,27 @@ fn sleep_refuses_what_is_no_duration() {
 }
 
 #[test]
+fn sleep_tells_the_caller_of_a_watchdog_what_is_no_duration() {
+    let output = run(
+        functions()
+            .args(["run", "sleep"])
+            .env("Http_Method", "GET")
+            .env("Http_X_Sleep", "soon"),
+        b"",
+    );
+
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "else the caller would read `exit status 2`"
+    );
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "Did not sleep: X-Sleep is `soon`, which is no duration such as 2s, 1m30s or 250ms.\n"
+    );
+}
+
+#[test]
 fn nodeinfo_is_text_or_json() {
     let text = String::from_utf8(run(functions().args(["run", "nodeinfo"]), b"").stdout).unwrap();
     for part in [

@@ -29,6 +29,11 @@ fn curl_shows_heads_follows_and_sends() {
             .starts_with("HTTP/1.1 302 Found")
     );
     assert_eq!(ask(format!("curl -sL {server}/away")).text(), "OK");
+    assert_eq!(ask(format!("-L {server}/folder/up")).text(), "OK");
+    assert_eq!(
+        ask(format!("-L {server}/folder/beside")).text(),
+        "the page beside"
+    );
     let echoed = ask(format!("-X PUT -H 'X-Lesson: one' -d 'a=b c' {server}/echo")).text();
     assert!(
         echoed.starts_with("PUT /echo HTTP/1.1\r\n") && echoed.ends_with("\r\n\r\na=b c"),
@@ -130,4 +135,36 @@ fn hey_counts_answers_and_nodes() {
     assert!(report.contains("[404] "), "{report}");
     let gone = hey.post("", format!("http://127.0.0.1:{}/", free_port()).as_bytes());
     assert_eq!(gone.status, 502);
+}
+
+#[test]
+fn the_load_page_learns_how_another_function_answered() {
+    let programs = Programs::find();
+    let mut page = programs.described("load-page");
+    page["env"]["gateway_url"] = format!("http://127.0.0.1:{}/", servers::http()).into();
+    let page = programs.start(&page);
+
+    let found = page.get("/?call=echo");
+    assert_eq!(
+        (found.status, found.text().as_str()),
+        (200, r#"{"status":200,"node":"pi-1"}"#)
+    );
+    assert_eq!(found.headers["access-control-allow-origin"], "*");
+    let gone = page.get("/?call=nobody");
+    assert_eq!(
+        (gone.status, gone.text().as_str()),
+        (200, r#"{"status":404,"node":"pi-1"}"#)
+    );
+}
+
+#[test]
+fn the_load_page_may_see_that_there_is_no_gateway() {
+    let programs = Programs::find();
+    let mut page = programs.described("load-page");
+    page["env"]["gateway_url"] = format!("http://127.0.0.1:{}", free_port()).into();
+
+    let answer = programs.start(&page).get("/?call=echo");
+
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert_eq!(answer.headers["access-control-allow-origin"], "*");
 }

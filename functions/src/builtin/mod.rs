@@ -125,7 +125,7 @@ static BUILTINS: &[Builtin] = &[
     waiting!("hey", 64 * KIB, network::hey::answer),
     waiting!("nslookup", KIB, network::nslookup::answer),
     quick("guestbook", 16 * KIB, pages::guestbook::answer),
-    quick("load-page", KIB, pages::load::answer),
+    waiting!("load-page", KIB, pages::load::answer),
 ];
 
 /// `functions run NAME`.

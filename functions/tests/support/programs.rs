@@ -144,11 +144,19 @@ impl Programs {
         Running::start(command, port)
     }
 
-    /// The function of this name, running.
-    pub fn start_named(&self, name: &str) -> Running {
+    /// The function of this name, as the list has it.
+    pub fn described(&self, name: &str) -> serde_json::Value {
         let list = self.list();
         let mut functions = list["functions"].as_array().unwrap().iter();
-        self.start(functions.find(|function| function["name"] == name).unwrap())
+        functions
+            .find(|function| function["name"] == name)
+            .unwrap()
+            .clone()
+    }
+
+    /// The function of this name, running.
+    pub fn start_named(&self, name: &str) -> Running {
+        self.start(&self.described(name))
     }
 }
 

@@ -11,9 +11,9 @@ use rustls_pki_types::PrivateKeyDer;
 use simple_dns::rdata::{A, AAAA, MX, RData, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord, TYPE};
 
-/// An HTTP server that keeps connections. Its port.
+/// An HTTP server that keeps connections and, as a gateway, has the function `echo`. Its port.
 ///
-/// `/healthz` answers `OK`, `/big` more than a function takes, `/away` redirects to `/healthz`, `/echo` answers with
+/// `/healthz` answers `OK`, `/big` more than a function takes, `/away` redirects to `/healthz`, as `/folder/up` does, `/folder/beside` to `/folder/page?x=1`, `/echo` answers with
 /// the request's head and body; everything else is 404.
 pub fn http() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -32,8 +32,12 @@ fn converse(stream: impl Read + Write) {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let (status, headers, answer) = match path.as_str() {
             "/healthz" => ("200 OK", "", b"OK".to_vec()),
+            "/folder/up" => ("302 Found", "Location: ../healthz\r\n", Vec::new()),
+            "/folder/beside" => ("307 Temporary Redirect", "Location: page?x=1\r\n", Vec::new()),
+            "/folder/page?x=1" => ("200 OK", "", b"the page beside".to_vec()),
             "/big" => ("200 OK", "", vec![b'x'; 2 * 1024 * 1024]),
             "/away" => ("302 Found", "Location: /healthz\r\n", Vec::new()),
+            "/function/echo" => ("200 OK", "", b"echoed".to_vec()),
             "/echo" => ("200 OK", "", [head.as_bytes(), &body].concat()),
             _ => ("404 Not Found", "", b"nothing here".to_vec()),
         };

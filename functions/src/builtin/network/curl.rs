@@ -9,6 +9,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{HeaderMap, Method, Response, Uri};
 use lexopt::prelude::{Long, Short, Value};
 use tokio::time::timeout;
+use url::Url;
 
 use super::connect::Target;
 use super::exchange::Exchange;
@@ -129,7 +130,10 @@ async fn fetch(mut wish: Wish) -> Reply {
         let response = exchange
             .send(method.clone(), &uri, &wish.headers, body.clone())
             .await?;
-        let next = wish.follow.then(|| redirection(&response, &target)).flatten();
+        let next = wish
+            .follow
+            .then(|| redirection(&response, &target, &uri))
+            .flatten();
         let Some(address) = next else {
             return page(response, wish.head, &target).await;
         };
@@ -142,21 +146,20 @@ async fn fetch(mut wish: Wish) -> Reply {
 }
 
 /// Where the answer sends us.
-fn redirection(response: &Response<Incoming>, target: &Target) -> Option<String> {
+fn redirection(response: &Response<Incoming>, target: &Target, uri: &Uri) -> Option<String> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     if !response.status().is_redirection() {
         return None;
     }
-    let uri: Uri = location.parse().ok()?;
+    followed(target, uri, location)
+}
+
+/// What `location` means in an answer from there: it may be a whole address or the end of one.
+fn followed(target: &Target, uri: &Uri, location: &str) -> Option<String> {
     let scheme = if target.tls { "https" } else { "http" };
-    Some(match uri.host() {
-        Some(_) => location.to_owned(),
-        None => format!(
-            "{scheme}://{}/{}",
-            target.authority(),
-            location.trim_start_matches('/')
-        ),
-    })
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let here = Url::parse(&format!("{scheme}://{}{path}", target.authority())).ok()?;
+    Some(here.join(location).ok()?.into())
 }
 
 async fn page(response: Response<Incoming>, with_head: bool, target: &Target) -> Reply {
@@ -200,5 +203,27 @@ mod tests {
         assert_eq!(wish.data.as_deref(), Some("x=1"));
         assert!(Wish::read("-i").unwrap_err().sentence.contains("no address"));
         assert!(Wish::read("--upload-file x http://a").is_err());
+    }
+
+    #[test]
+    fn a_redirection_may_be_a_whole_address_or_the_end_of_one() {
+        let (target, uri) = Target::of("https://a:444/b/c/d?e=f").unwrap();
+        for (location, expected) in [
+            ("http://other/x", "http://other/x"),
+            ("//other/x", "https://other/x"),
+            ("/x", "https://a:444/x"),
+            ("x", "https://a:444/b/c/x"),
+            ("x/y.html", "https://a:444/b/c/x/y.html"),
+            ("./", "https://a:444/b/c/"),
+            ("../x?y", "https://a:444/b/x?y"),
+            ("../../../x", "https://a:444/x"),
+            ("?g=h", "https://a:444/b/c/d?g=h"),
+        ] {
+            assert_eq!(
+                followed(&target, &uri, location).as_deref(),
+                Some(expected),
+                "{location}"
+            );
+        }
     }
 }

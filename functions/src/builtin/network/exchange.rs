@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, USER_AGENT};
+use hyper::http::response::Parts;
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::connect::Target;
+use super::tls;
 use crate::builtin::call::Refusal;
 
 /// An HTTP connection. Dropped, it is closed.
@@ -80,6 +82,22 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Fetches a page and forgets it, but for its head.
+///
+/// # Errors
+/// When there is no answer, or only part of one.
+pub(in crate::builtin) async fn head_of(address: &str) -> Result<Parts, Refusal> {
+    let (target, uri) = Target::of(address)?;
+    let mut exchange = Exchange::open(&target, &tls::careful()).await?;
+    let headers = HeaderMap::new();
+    let response = exchange.send(Method::GET, &uri, &headers, Bytes::new()).await?;
+    let (head, mut body) = response.into_parts();
+    while let Some(frame) = body.frame().await {
+        frame.map_err(|why| broken(&target.host, &why))?;
+    }
+    Ok(head)
 }
 
 pub(super) fn broken(host: &str, why: &hyper::Error) -> Refusal {

@@ -9,7 +9,7 @@
 pub(super) mod certinfo;
 mod connect;
 pub(super) mod curl;
-mod exchange;
+pub(super) mod exchange;
 pub(super) mod hey;
 pub(super) mod nslookup;
 mod resolve;

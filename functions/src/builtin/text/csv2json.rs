@@ -2,6 +2,7 @@
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::builtin::call::{Answer, Call, Refusal, Reply};
 
@@ -17,14 +18,16 @@ impl Serialize for Row<'_> {
     }
 }
 
-/// A number where it is written as JSON writes one, else text.
+/// A number where it is written as JSON writes one, else text. It stays as it is written: long numbers, such as those of
+/// accounts and telephones, would lose digits if they were read.
 struct Value<'a>(&'a str);
 
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<serde_json::Number>(self.0) {
-            Ok(number) => number.serialize(serializer),
-            Err(_) => serializer.serialize_str(self.0),
+        let is_number = serde_json::from_str::<serde_json::Number>(self.0).is_ok();
+        match serde_json::from_str::<&RawValue>(self.0) {
+            Ok(number) if is_number => number.serialize(serializer),
+            _ => serializer.serialize_str(self.0),
         }
     }
 }
@@ -72,6 +75,32 @@ mod tests {
         let expected = serde_json::json!([{"name": "a, b", "n": 1.5}, {"name": "007", "n": ""}]);
         assert_eq!(converted("name,n\n\"a, b\",1.5\n007,\n"), expected);
         assert_eq!(converted("name;n\na, b;1.5\n007;\n"), expected);
+    }
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        for (written, expected) in [
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("9007199254740993", "9007199254740993"),
+            (
+                "0.1000000000000000055511151231257827",
+                "0.1000000000000000055511151231257827",
+            ),
+            ("1.50", "1.50"),
+            ("-0", "-0"),
+            ("1E5", "1E5"),
+            ("007", "\"007\""),
+            ("0049 30 1234567", "\"0049 30 1234567\""),
+            ("+49301234567", "\"+49301234567\""),
+            ("1,5", "\"1,5\""),
+            ("1e999999", "\"1e999999\""),
+            ("true", "\"true\""),
+        ] {
+            let table = format!("n;m\n{written};x\n");
+            let json = answer(&Call::of(table.as_bytes(), "")).unwrap().body;
+            let json = String::from_utf8(json).unwrap();
+            assert!(json.contains(&format!("\"n\": {expected},")), "{written}: {json}");
+        }
     }
 
     #[test]
