@@ -105,6 +105,11 @@ impl Leader {
         leader
     }
 
+    /// Says from now on that it does not lead, and does not know who does.
+    fn steps_down(&self) {
+        self.answer.send_replace(SyncAnswer::NotLeader { leader: None });
+    }
+
     /// Orders these replicas from now on.
     fn order(&self, number: u64, replicas: &[ReplicaId]) {
         let generation = Generation { epoch: 1, number };
@@ -273,6 +278,19 @@ impl World {
         world.leader.hears_phase(R1, Phase::Ready).await;
         world
     }
+
+    /// The same, where the agent knows of another controller.
+    async fn with_r1_and_another_controller() -> (Self, Leader) {
+        let mut world = Self::without_agent().await;
+        let other = Leader::start(&world.authority).await;
+        world.leader.order(1, &[R1]);
+        world.start_agent(vec![
+            (world.leader.id, world.leader.address),
+            (other.id, other.address),
+        ]);
+        world.leader.hears_phase(R1, Phase::Ready).await;
+        (world, other)
+    }
 }
 
 #[tokio::test]
@@ -372,21 +390,10 @@ async fn the_hint_of_a_controller_that_does_not_lead_is_followed() {
 
 #[tokio::test]
 async fn a_node_that_is_cut_off_keeps_what_it_runs_and_asks_the_next_controller() {
-    let mut world = World::without_agent().await;
-    let other = Leader::start(&world.authority).await;
-    world.leader.order(1, &[R1]);
-    world.start_agent(vec![
-        (world.leader.id, world.leader.address),
-        (other.id, other.address),
-    ]);
-    world.leader.hears_phase(R1, Phase::Ready).await;
-
+    let (world, other) = World::with_r1_and_another_controller().await;
     // Neither leads for a while.
-    world
-        .leader
-        .answer
-        .send_replace(SyncAnswer::NotLeader { leader: None });
-    other.answer.send_replace(SyncAnswer::NotLeader { leader: None });
+    world.leader.steps_down();
+    other.steps_down();
     other.hears("it is asked, too", |_| true).await;
     sleep(Duration::from_millis(500)).await;
     assert_eq!(world.engine.lock().list().len(), 1);
@@ -457,21 +464,11 @@ async fn a_node_that_is_told_that_it_was_removed_stops_what_it_runs_and_asks_no_
 
 #[tokio::test]
 async fn somebody_who_is_no_member_as_far_as_is_known_cannot_make_a_node_leave() {
-    let mut world = World::without_agent().await;
+    let (world, liar) = World::with_r1_and_another_controller().await;
     // It was removed itself, and still has its certificate.
-    let liar = Leader::start(&world.authority).await;
     liar.removes.store(true, Ordering::Relaxed);
-    world.leader.order(2, &[R1]);
-    world.start_agent(vec![
-        (world.leader.id, world.leader.address),
-        (liar.id, liar.address),
-    ]);
-    world.leader.hears_phase(R1, Phase::Ready).await;
-    // The leader falls silent, and others are asked.
-    world
-        .leader
-        .answer
-        .send_replace(SyncAnswer::NotLeader { leader: None });
+    // Others are asked.
+    world.leader.steps_down();
     sleep(Duration::from_secs(3)).await;
     assert_eq!(world.engine.lock().list().len(), 1);
     world.leader.order(3, &[R1]);

@@ -23,6 +23,13 @@ pub struct Uses {
     at: BTreeMap<SessionId, Moment>,
 }
 
+/// Whose session `id` is, however long ago it was used: all that is known to who does not lead.
+pub fn signed_in(state: &State, id: SessionId) -> Option<&str> {
+    let session = state.sessions().get(&id)?;
+    let is_known = state.users().contains_key(&session.user);
+    is_known.then_some(&session.user)
+}
+
 impl Uses {
     /// Of a leader that begins at `now`.
     pub(crate) fn new(now: Moment) -> Self {
@@ -39,12 +46,9 @@ impl Uses {
 
     /// Whose session `id` is, which is used at `now`; `None` where there is no such session, or none any more.
     pub fn user<'a>(&mut self, state: &'a State, id: SessionId, now: Moment) -> Option<&'a str> {
-        let session = state.sessions().get(&id)?;
-        if self.is_idle(id, now) || !state.users().contains_key(&session.user) {
-            return None;
-        }
+        let user = signed_in(state, id).filter(|_| !self.is_idle(id, now))?;
         self.at.insert(id, now);
-        Some(&session.user)
+        Some(user)
     }
 
     /// The sessions that were left alone for too long.

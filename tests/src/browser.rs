@@ -218,6 +218,16 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 
+    /// Opens another tab and looks at that one from now on; those before are hidden.
+    pub fn new_tab(&self) {
+        runtime()
+            .block_on(async {
+                let tab = self.client.new_window(true).await?;
+                self.client.switch_to_window(tab.handle).await
+            })
+            .unwrap_or_else(|error| panic!("another tab: {error}"));
+    }
+
     /// Where it is.
     pub fn address(&self) -> String {
         let url = runtime()

@@ -22,6 +22,15 @@ fn up(pi: &Pi, count: usize) -> Vec<Value> {
     })
 }
 
+/// Two Pis of one join key; somebody chose the password at the first.
+fn two_pis() -> Table {
+    let mut table = Table::set(2, KEY);
+    table.pis[0].power_on();
+    table.pis[0].first_visit();
+    table.pis[1].power_on();
+    table
+}
+
 /// The node of another Pi than the one that leads.
 fn other(nodes: &[Value]) -> Value {
     nodes
@@ -37,10 +46,7 @@ fn name(node: &Value) -> String {
 
 #[test]
 fn a_card_that_is_flashed_anew_goes_on_as_the_pi_that_it_was_if_somebody_says_so() {
-    let mut table = Table::set(2, KEY);
-    table.pis[0].power_on();
-    table.pis[0].first_visit();
-    table.pis[1].power_on();
+    let mut table = two_pis();
     let old = other(&up(&table.pis[0], 2));
     let admin = table.pis[0].admin();
     let about = format!("/api/v1/nodes/{}", name(&old));
@@ -120,10 +126,7 @@ fn a_pi_without_the_key_that_is_flashed_anew_is_let_in_as_what_it_was() {
 
 #[test]
 fn a_removed_pi_stops_what_it_runs_forgets_the_bramble_and_stays_out_until_somebody_lets_it_in_again() {
-    let mut table = Table::set(2, KEY);
-    table.pis[0].power_on();
-    table.pis[0].first_visit();
-    table.pis[1].power_on();
+    let mut table = two_pis();
     let admin = table.pis[0].admin();
     let nodes = up(&table.pis[0], 2);
     let function =

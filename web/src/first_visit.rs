@@ -34,12 +34,7 @@ pub(crate) struct FirstVisitForm {
 
 /// The page where the admin password is chosen.
 pub(crate) fn ask(status: StatusCode, nonce: String, code: String, problem: Option<String>) -> Response {
-    let frame = Frame {
-        nonce,
-        user: String::new(),
-        here: "",
-        module: "",
-    };
+    let frame = Frame::at_the_door(nonce);
     render(status, &FirstVisitPage { frame, problem, code })
 }
 

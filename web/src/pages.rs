@@ -7,8 +7,8 @@ use axum::{
     extract::{FromRequestParts, Path},
     response::{Html, IntoResponse, Response},
 };
-use controller::Controller;
-use http::{HeaderMap, Method, StatusCode, header, request::Parts};
+use controller::{AuthError, Controller};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 
 use crate::{assets::VERSION, first_visit, policy::Nonce, session};
 
@@ -26,11 +26,31 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Of a page for who has not signed in.
+    pub(crate) fn at_the_door(nonce: String) -> Self {
+        Self {
+            nonce,
+            user: String::new(),
+            here: "",
+            module: "",
+        }
+    }
+
     /// Where the static files are.
     pub(crate) fn files(&self) -> String {
         format!("/ui/static/{VERSION}")
     }
 }
+
+/// Shown while the controllers choose a new leader: nobody knows for sure who is signed in.
+#[derive(Template)]
+#[template(path = "no_leader.html")]
+struct NoLeaderPage {
+    frame: Frame,
+}
+
+/// When the browser asks again where nobody leads.
+const LOOK_AGAIN_SECONDS: &str = "1";
 
 /// Somebody who asks for a page.
 pub(crate) struct Visit {
@@ -76,6 +96,17 @@ impl Visit {
                     module,
                 };
                 render(StatusCode::OK, &make(frame))
+            }
+            Err(AuthError::NoLeader) => {
+                let mut response = render(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    &NoLeaderPage {
+                        frame: Frame::at_the_door(self.nonce),
+                    },
+                );
+                let soon = HeaderValue::from_static(LOOK_AGAIN_SECONDS);
+                response.headers_mut().insert(header::REFRESH, soon);
+                response
             }
             Err(_) if self.controller.awaits_first_visit() => {
                 first_visit::ask(StatusCode::OK, self.nonce, String::new(), None)

@@ -44,12 +44,7 @@ pub(crate) struct Wanted {
 
 /// The sign-in page; who signs in on it goes on to `to`.
 pub(crate) fn ask(status: StatusCode, nonce: String, to: &str, problem: Option<String>) -> Response {
-    let frame = Frame {
-        nonce,
-        user: String::new(),
-        here: "",
-        module: "",
-    };
+    let frame = Frame::at_the_door(nonce);
     let to = page_within(to).to_owned();
     render(status, &SignInPage { frame, problem, to })
 }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -51,8 +52,8 @@ pub(super) struct Own {
     pub(super) pace: Pace,
 }
 
-/// A look at other brambles that is under way.
-pub(super) type Look = JoinSet<Option<BrambleId>>;
+/// A look at other brambles that is under way: ends with whether this node is to go over to one of them alone.
+pub(super) type Look = JoinSet<bool>;
 
 impl Meetings {
     pub(super) fn new(key: Arc<NodeKey>, secret: Option<Arc<JoinSecret>>, http_port: u16) -> Self {
@@ -82,7 +83,7 @@ impl Meetings {
         self.in_sight.remove(&node);
     }
 
-    /// Begins to look at all of them. Ends with the bramble that this node is to go over to alone, if there is one.
+    /// Begins to look at all of them.
     pub(super) fn look(&self, own: Own) -> Look {
         let mut brambles: BTreeMap<BrambleId, Vec<Sighting>> = BTreeMap::new();
         for sighting in self.in_sight.values() {
@@ -119,14 +120,14 @@ impl Meetings {
                     (Some(_), _) => asks.push(entry(bramble, &sightings, http_port)),
                     (None, _) => {
                         warn!(%bramble, "nothing was heard of this node's bramble for long: goes over to another one of the same join key");
-                        return Some(bramble);
+                        return true;
                     }
                 }
             }
             if let Some(controller) = &own.leader {
                 controller.meets(asks);
             }
-            None
+            false
         });
         look
     }
@@ -160,17 +161,14 @@ async fn is_there(
 
 /// What people are shown of a bramble.
 fn entry(bramble: BrambleId, sightings: &[Sighting], http_port: u16) -> v1::Meeting {
-    let mut places: BTreeSet<_> = sightings
+    let places: BTreeSet<_> = sightings
         .iter()
-        .filter_map(|one| Some((one.addresses.first()?.ip(), one.announcement.board.clone())))
+        .filter_map(|one| Some((one.addresses.first()?.ip(), &one.announcement.board)))
         .collect();
-    let address = places
-        .first()
-        .map(|(ip, _)| std::net::SocketAddr::new(*ip, http_port).to_string());
-    let boards = std::mem::take(&mut places).into_iter().map(|(_, board)| board);
+    let address = places.first().map(|(ip, _)| SocketAddr::new(*ip, http_port));
     v1::Meeting {
         bramble,
-        boards: boards.collect(),
-        address: address.unwrap_or_default(),
+        boards: places.into_iter().map(|(_, board)| board.clone()).collect(),
+        address: address.map_or_else(String::new, |address| address.to_string()),
     }
 }

@@ -169,7 +169,7 @@ impl Presence {
                         one_name.lost(node);
                     }
                 },
-                Some(over) = meeting.join_next() => if matches!(over, Ok(Some(_))) {
+                Some(goes_over) = meeting.join_next() => if goes_over.unwrap_or(false) {
                     return true;
                 },
                 _ = meet.tick(), if meeting.is_empty() => {

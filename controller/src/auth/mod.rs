@@ -81,7 +81,7 @@ impl Auth {
         match Credentials::read(headers) {
             Some(Credentials::Basic { user, password }) => self.check_password(user, password).await,
             Some(Credentials::Session(token)) => {
-                let user = self.sessions.user(&token).ok_or(AuthError::Invalid)?;
+                let user = self.sessions.user(&token)?;
                 if !method.is_safe() && !is_same_origin(headers) {
                     return Err(AuthError::CrossOrigin);
                 }

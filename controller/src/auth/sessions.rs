@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use api::SessionId;
 use base64::Engine as _;
-use cluster::{Action, Command};
+use cluster::{Action, Command, sessions};
 
+use super::AuthError;
 use crate::{
     clock::Clock,
     desk::Desk,
@@ -61,14 +62,18 @@ impl Sessions {
         Ok(token)
     }
 
-    /// Whose session has this token.
-    pub(super) fn user(&self, token: &str) -> Option<String> {
+    /// Whose session has this token. Only a leader is sure that there is none.
+    pub(super) fn user(&self, token: &str) -> Result<String, AuthError> {
         let state = self.desk.state();
         let state = state.borrow();
         let id = SessionId::from_token(token);
+        if !self.raft.leadership().borrow().is_me {
+            let user = sessions::signed_in(&state, id);
+            return user.map(str::to_owned).ok_or(AuthError::NoLeader);
+        }
         let mut memory = self.desk.memory();
         let user = memory.sessions.user(&state, id, self.clock.now());
-        user.map(str::to_owned)
+        user.map(str::to_owned).ok_or(AuthError::Invalid)
     }
 
     /// Ends the session with this token.

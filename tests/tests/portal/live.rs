@@ -1,7 +1,7 @@
 //! What is seen without loading anything again.
 
 use serde_json::json;
-use tests::demo::wait_for;
+use tests::demo::{Client, wait_for};
 
 use crate::visit::Visit;
 
@@ -100,12 +100,24 @@ fn a_lost_connection_is_said_and_a_lost_session_leads_back_to_the_same_page() {
     visit.open("/ui/functions?search=env");
     browser.wait("the list", "document.querySelectorAll('#list > li').length === 1");
 
-    // Sessions are in the controller's memory: when its node starts again, everybody signs in again.
     let leader = visit.demo.leader();
     visit.demo.plug("unplug", &leader);
     browser.wait("the banner", "!document.querySelector('#banner').hidden");
     assert!(browser.text("#banner").contains("Connection lost"));
     visit.demo.plug("plug", &leader);
+    browser.wait("the banner to go", "document.querySelector('#banner').hidden");
+    assert_eq!(browser.value("document.querySelectorAll('#list > li').length"), 1);
+
+    // It is ended elsewhere.
+    let session = |visit: &Visit| {
+        let cookie = visit
+            .browser
+            .cdp("Network.getCookies", json!({"urls": [visit.origin]}));
+        let value = cookie["cookies"][0]["value"].as_str().unwrap();
+        Client::new(&visit.origin).with("cookie", &format!("bramble_session={value}"))
+    };
+    let elsewhere = session(&visit).with("sec-fetch-site", "same-origin");
+    assert_eq!(elsewhere.post("/ui/sign-out", "").status, 303);
     browser.wait(
         "the sign-in page",
         "!!document.querySelector('input[name=password]')",
@@ -119,15 +131,8 @@ fn a_lost_connection_is_said_and_a_lost_session_leads_back_to_the_same_page() {
     browser.wait("the list", "document.querySelectorAll('#list > li').length === 1");
 
     // Signing out ends it for good.
-    let cookie = browser.cdp("Network.getCookies", json!({"urls": [visit.origin]}));
-    let session = cookie["cookies"][0]["value"].as_str().unwrap().to_owned();
-    let with_it = || {
-        let client = tests::demo::Client::new(&visit.origin);
-        client
-            .with("cookie", &format!("bramble_session={session}"))
-            .get("/api/v1/nodes")
-            .status
-    };
+    let client = session(&visit);
+    let with_it = || client.get("/api/v1/nodes").status;
     assert_eq!(with_it(), 200);
     browser.click("[aria-label^='Sign out']");
     browser.wait(
@@ -141,4 +146,21 @@ fn a_lost_connection_is_said_and_a_lost_session_leads_back_to_the_same_page() {
         "plain words",
         "document.querySelector('[role=alert]')?.textContent.includes('do not belong together')",
     );
+}
+
+#[test]
+fn many_tabs_of_one_browser_do_not_keep_each_other_waiting() {
+    let visit = Visit::signed_in();
+    let browser = &visit.browser;
+    // More than the connections that a browser makes to one place.
+    for tab in 2..=9 {
+        browser.new_tab();
+        visit.open("/ui/");
+        browser.wait(
+            &format!("the nodes in tab {tab}"),
+            "document.querySelectorAll('.board.up').length === 4",
+        );
+    }
+    visit.demo.plug("unplug", &visit.demo.leader());
+    browser.wait("it to be live", "!document.querySelector('#banner').hidden");
 }

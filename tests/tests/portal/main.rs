@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "clicks, seconds and bytes are printed")]
 
 mod live;
+mod load;
 mod newcomer;
 mod pages;
 mod safety;

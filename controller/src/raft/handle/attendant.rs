@@ -16,7 +16,8 @@ use crate::raft::{
 pub struct Leadership {
     /// The leader; `None` while there is none to be seen.
     pub leader: Option<NodeId>,
-    /// Whether this controller leads.
+    /// Whether this controller leads, and has applied what was agreed on under the leaders before: until then it
+    /// would decide and answer by a state of the past.
     pub is_me: bool,
     /// The term of office: grows with every election.
     pub term: u64,
@@ -64,10 +65,13 @@ async fn attend<M: Machine>(
             if let Err(fatal) = &metrics.running_state {
                 return fatal.to_string();
             }
+            let applied = metrics.last_applied.as_ref();
             let now = Leadership {
                 leader: metrics.current_leader,
                 // Not by id alone: while leadership is handed over, the old leader is still named.
-                is_me: metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id),
+                is_me: metrics.state == ServerState::Leader
+                    && metrics.current_leader == Some(metrics.id)
+                    && applied.is_some_and(|id| id.committed_leader_id().term == metrics.current_term),
                 term: metrics.current_term,
             };
             leadership.send_if_modified(|last| std::mem::replace(last, now) != now);
