@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode, uri::PathAndQuery};
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tracing::debug;
 
@@ -12,7 +11,7 @@ use crate::{
     counters::{Here, ReplicaLoad},
     gateway::Inner,
     headers::{self, NODE, REFUSED},
-    local::{Local, LocalError, connect},
+    local::{Local, LocalError, connect, protocol},
     request::{Missed, Outgoing},
 };
 
@@ -77,7 +76,8 @@ async fn upgrade(
             address: local.address,
             source,
         })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (mut sender, connection) = protocol()
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(LocalError::Broken)?;
     // Ends with the connection, or once it is handed over.

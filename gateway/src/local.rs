@@ -181,7 +181,8 @@ impl Local {
             source,
         };
         let stream = connect(self.address).await.map_err(refused)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+        let (sender, driver) = protocol()
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(LocalError::Broken)?;
         Ok(Link {
@@ -245,6 +246,16 @@ impl Local {
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
     }
+}
+
+/// How many headers an answer may have. hyper takes 100 unless it is told.
+const MAX_HEADERS: usize = 1024;
+
+/// What is spoken to replicas.
+pub(crate) fn protocol() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_headers(MAX_HEADERS);
+    builder
 }
 
 /// A TCP connection to a replica.

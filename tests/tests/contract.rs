@@ -482,6 +482,24 @@ fn an_invocation_carries_what_the_contract_says() {
 }
 
 #[test]
+fn an_invocation_may_have_a_megabyte_of_headers() {
+    let demo = Demo::builder().nodes(2).start();
+    demo.deploy(json!({"service": "load-page", "image": "bramble/load-page:latest"}));
+    // At the node of the replica, and at the other one.
+    for name in demo.node_names() {
+        let client = demo.node_client(&name);
+        let invoked = |client: &Client| client.get("/function/load-page?work=100").status;
+        let many = (0..500).fold(client.clone(), |client, number| {
+            client.with(&format!("x-number-{number}"), "1")
+        });
+        assert_eq!(invoked(&many), 200, "{name}");
+        let large = |bytes| client.clone().with("x-large", &"x".repeat(bytes));
+        assert_eq!(invoked(&large(1_000_000)), 200, "{name}");
+        assert_eq!(invoked(&large(1_100_000)), 431, "{name}");
+    }
+}
+
+#[test]
 fn invocations_are_counted() {
     let demo = bramble();
     let client = demo.client();

@@ -54,8 +54,8 @@ const ADMISSION_CHECK: Duration = Duration::from_secs(1);
 /// Time that requests under way have to finish once a shutdown began.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Largest set of headers, in bytes; OpenFaaS' own limit.
-pub(crate) const MAX_HEADERS: u32 = 1 << 20;
+/// Largest set of headers, in bytes: OpenFaaS' own limit, and room for what gateways add.
+pub(crate) const MAX_HEADERS: u32 = (1 << 20) + (16 << 10);
 
 /// What one stream may have on the way before it is read: enough to keep a gigabit busy at 4 ms of round trip.
 pub(crate) const STREAM_WINDOW: u32 = 512 << 10;

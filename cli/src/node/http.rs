@@ -34,8 +34,11 @@ use gateway::{Body, Gateway, Lingering};
 /// How long a client may take to send a request's headers.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much of headers one request may have; OpenFaaS' own limit is 1 MB, of which this is the buffer.
-const MAX_HEADER_BYTES: usize = 1 << 20;
+/// How much of headers one request may have: OpenFaaS' own limit, and its slack for the first line.
+const MAX_HEADER_BYTES: usize = (1 << 20) + 4096;
+
+/// How many headers one request may have. OpenFaaS counts none; hyper takes 100 unless it is told.
+const MAX_HEADERS: usize = 1024;
 
 /// How long connections may take to finish when the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -161,6 +164,8 @@ async fn serve_connection(stream: TcpStream, client: SocketAddr, front: Front, s
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)
         .max_buf_size(MAX_HEADER_BYTES)
+        .max_header_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -28,6 +28,10 @@ use tokio::time::{sleep, timeout};
 use crate::args;
 use crate::tools::Failure;
 
+/// What the watchdog lets through, and what it adds.
+const MAX_HEADER_BYTES: usize = (1 << 20) + (16 << 10);
+const MAX_HEADERS: usize = 1100;
+
 /// The longest that answers under way are waited for at the end: the watchdog's default.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -119,7 +123,10 @@ where
         let answer = service(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+    let serving = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), answer);
     let mut serving = pin!(serving);
     let mut told = false;
     loop {

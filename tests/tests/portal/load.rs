@@ -1,5 +1,7 @@
 //! A function that is a page: it makes load from the browser.
 
+use std::{thread::sleep, time::Duration};
+
 use serde_json::Value;
 
 use crate::visit::Visit;
@@ -10,7 +12,8 @@ fn counter(visit: &Visit, id: &str) -> u64 {
 }
 
 fn invocations(visit: &Visit, function: &str) -> f64 {
-    visit.function(function)["invocationCount"].as_f64().unwrap()
+    let answer = visit.demo.client().get(&format!("/system/function/{function}"));
+    answer.json()["invocationCount"].as_f64().unwrap()
 }
 
 /// Presses start, waits until so many calls were answered, and presses stop.
@@ -36,12 +39,14 @@ fn a_page_makes_load_with_start_stop_and_a_counter() {
     make_load(&visit, 40);
 
     // What was under way when it stopped is counted still.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    sleep(Duration::from_secs(1));
     let answered = counter(&visit, "#answered");
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    sleep(Duration::from_secs(1));
     assert_eq!(counter(&visit, "#answered"), answered, "it has stopped");
     assert_eq!(counter(&visit, "#failed"), 0);
-    let by: Value = browser.value("[...document.querySelectorAll('#who td.n')].reduce((sum, td) => sum + Number(td.textContent), 0)");
+    let by: Value = browser.value(
+        "[...document.querySelectorAll('#who td.n')].reduce((sum, td) => sum + Number(td.textContent), 0)",
+    );
     assert_eq!(by, answered, "each by somebody");
     visit.demo.wait("the bramble to have counted them", || {
         // And the page itself.
@@ -57,7 +62,10 @@ fn a_page_makes_load_with_start_stop_and_a_counter() {
     // What fails is not called answered.
     browser.fill("#target", "nobody-deployed-this");
     browser.click("#start");
-    browser.wait("failures", "Number(document.querySelector('#failed').textContent) >= 3");
+    browser.wait(
+        "failures",
+        "Number(document.querySelector('#failed').textContent) >= 3",
+    );
     assert_eq!(counter(&visit, "#answered"), 0);
     browser.click("#stop");
 }
