@@ -9,6 +9,7 @@ mod idle;
 mod interfaces;
 mod leases;
 mod names;
+mod partition;
 
 use std::time::Duration;
 

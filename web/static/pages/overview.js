@@ -7,6 +7,7 @@ import { on } from "../live.js";
 import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
 import { light } from "../light.js";
+import { watchLights } from "../lights.js";
 import { watchMeetings } from "../meeting.js";
 
 const CROWN = "M4 18h16M4 18L3 8l5 4 4-7 4 7 5-4-1 10";
@@ -198,5 +199,6 @@ on("waiting", (data) => {
   showWaiting(data);
 });
 watchMeetings();
+watchLights();
 on("nodes", (data) => { nodes = data; show(); });
 on("functions", (data) => { functions = data; show(); });
