@@ -75,6 +75,30 @@ impl Table {
         Self { pis, _folder: folder }
     }
 
+    /// The same with other boards.
+    pub fn set_elsewhere(count: usize, card: &str) -> Self {
+        let mut table = Self::set(count, card);
+        for (number, pi) in table.pis.iter_mut().enumerate() {
+            pi.serial = format!("20000000{number:08x}");
+        }
+        table
+    }
+
+    /// Has the Pis of both tables know each other from their next start on.
+    pub fn connect(&self, other: &Self) {
+        let all = self.pis.iter().chain(&other.pis);
+        let peers: Vec<_> = all.clone().map(|pi| pi.node_port.to_string()).collect();
+        for pi in all {
+            pi.rewrite(|card| {
+                let lines = card.lines().map(|line| match line.starts_with("peers") {
+                    true => format!("peers = {}", json!(peers)),
+                    false => line.to_owned(),
+                });
+                lines.collect::<Vec<_>>().join("\n") + "\n"
+            });
+        }
+    }
+
     /// Plugs all in at the same time.
     pub fn power_on(&mut self) {
         self.pis.iter_mut().for_each(Pi::power_on);

@@ -3,41 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-
 use serde_json::json;
 use tests::{
     demo::wait_for,
     table::{KEY, Table},
 };
 
-/// So many more Pis, with cards of the same kind.
-fn others(count: usize) -> Table {
-    let mut table = Table::set(count, KEY);
-    for (number, pi) in table.pis.iter_mut().enumerate() {
-        pi.serial = format!("20000000{number:08x}");
-    }
-    table
-}
-
-/// Has the Pis of both tables know each other from their next start on.
-fn connect(one: &Table, other: &Table) {
-    let all = one.pis.iter().chain(&other.pis);
-    let peers: Vec<_> = all.clone().map(|pi| pi.node_port.to_string()).collect();
-    for pi in all {
-        let file = pi.folder.join("bramble.toml");
-        let card = fs::read_to_string(&file).unwrap();
-        let lines = card.lines().map(|line| match line.starts_with("peers") {
-            true => format!("peers = {}", json!(peers)),
-            false => line.to_owned(),
-        });
-        fs::write(&file, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
-    }
-}
-
 #[test]
 fn a_bramble_that_nobody_has_used_dissolves_into_one_that_somebody_has() {
-    let (mut used, mut unused) = (Table::set(1, KEY), others(2));
+    let (mut used, mut unused) = (Table::set(1, KEY), Table::set_elsewhere(2, KEY));
     used.power_on();
     unused.power_on();
     used.pis[0].first_visit();
@@ -47,7 +21,7 @@ fn a_bramble_that_nobody_has_used_dissolves_into_one_that_somebody_has() {
     assert_eq!(used.pis[0].nodes().len(), 1, "they do not know each other");
 
     // Somebody plugs the two switches together.
-    connect(&used, &unused);
+    used.connect(&unused);
     unused.pis.iter_mut().for_each(|pi| pi.unplug());
     unused.power_on();
     wait_for("all three to be one bramble", || {
@@ -65,7 +39,7 @@ fn a_bramble_that_nobody_has_used_dissolves_into_one_that_somebody_has() {
 
 #[test]
 fn two_brambles_that_people_have_used_stay_apart_until_somebody_gives_one_up() {
-    let (mut one, mut other) = (Table::set(1, KEY), others(1));
+    let (mut one, mut other) = (Table::set(1, KEY), Table::set_elsewhere(1, KEY));
     one.power_on();
     other.power_on();
     let deployment = json!({"service": "env", "image": "bramble/env:latest"});
@@ -78,7 +52,7 @@ fn two_brambles_that_people_have_used_stay_apart_until_somebody_gives_one_up() {
             (answer.status == 200).then_some(())
         });
     }
-    connect(&one, &other);
+    one.connect(&other);
     for table in [&mut one, &mut other] {
         table.pis.iter_mut().for_each(|pi| pi.unplug());
         table.power_on();
