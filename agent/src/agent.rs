@@ -22,6 +22,7 @@ use crate::{
     secrets::{self as kept, Secrets},
     senses::{self, Senses},
     shared::{Report, Shared, Told},
+    sign::Sign,
     sync::Sync,
 };
 
@@ -59,6 +60,7 @@ pub struct Agent {
     logs: Logs,
     secrets: Secrets,
     light: NodeLight,
+    sign: Sign,
 }
 
 impl Agent {
@@ -96,6 +98,7 @@ impl Agent {
             logs: Logs::default(),
             secrets,
             light: NodeLight::default(),
+            sign: Sign::default(),
         })
     }
 
@@ -103,6 +106,12 @@ impl Agent {
     #[must_use]
     pub fn with_light(self, light: NodeLight) -> Self {
         Self { light, ..self }
+    }
+
+    /// Has this sign say what people in front of this Pi should read.
+    #[must_use]
+    pub fn with_sign(self, sign: Sign) -> Self {
+        Self { sign, ..self }
     }
 
     /// Answers what other nodes ask about images.
@@ -177,7 +186,14 @@ impl Agent {
         let mut senses = Senses::new(self.config.clone());
         self.shared.vitals.send_replace(senses.look());
         let senses = senses::run(senses, self.shared.clone(), stop.clone());
-        let sync = Sync::new(self.config, self.shared, self.gateway, self.client, self.light);
+        let sync = Sync::new(
+            self.config,
+            self.shared,
+            self.gateway,
+            self.client,
+            self.light,
+            self.sign,
+        );
         let (yard, sources, cleaner_stop) = (self.yard, self.sources, stop.clone());
         let cleaner = async {
             if let Some(yard) = yard {

@@ -44,6 +44,7 @@ mod report;
 pub mod secrets;
 mod senses;
 mod shared;
+mod sign;
 mod sync;
 mod words;
 
@@ -53,3 +54,4 @@ pub use contacts::{Contacts, OwnAddress};
 pub use light::{NodeLight, Stage};
 pub use replicas::Replicas;
 pub use shared::Told;
+pub use sign::Sign;

@@ -32,6 +32,7 @@ use crate::{
     light::{NodeLight, Stage},
     report::Machine,
     shared::{Images, Report, Shared},
+    sign::Sign,
 };
 
 /// Longest that an answer may take: three times what a leader lets a request hang.
@@ -53,6 +54,7 @@ pub(crate) struct Sync {
     gateway: Gateway,
     client: Client,
     light: NodeLight,
+    sign: Sign,
     incarnation: u64,
     routes: Option<Generation>,
     /// Version of this node's images that the leader has.
@@ -101,11 +103,13 @@ impl Sync {
         gateway: Gateway,
         client: Client,
         light: NodeLight,
+        sign: Sign,
     ) -> Self {
         Self {
             machine: Machine::read(&config.root),
             config,
             light,
+            sign,
             shared,
             gateway,
             client,
@@ -285,6 +289,10 @@ impl Sync {
                     "nobody has signed in yet: open the portal and choose the admin password with the code {code}"
                 );
             }
+            let words =
+                |code: &String| format!("First visit: choose the admin password with the code {code}.");
+            self.sign
+                .say(orders.first_visit_code.as_ref().map(words).as_deref());
             self.shown_code.clone_from(&orders.first_visit_code);
         }
         self.leader_knows = orders.holdings;

@@ -25,6 +25,8 @@ use appliance::{
 
 /// Where the first partition of the card is.
 const CARD: &str = "/boot/firmware";
+/// What the node wants people to read; its unit says the same.
+const SIGN: &str = "/run/bramble/sign";
 /// A settings file beyond this is none.
 const MOST_BYTES: u64 = 64 * 1024;
 /// Time between looks at addresses and node: what people wait for before a screen.
@@ -174,6 +176,7 @@ fn watch() -> io::Result<()> {
             portal: applied.portal.clone(),
             addresses: addresses(),
             answers: answers(),
+            sign: fs::read_to_string(SIGN).unwrap_or_default().trim().to_owned(),
             complaints: applied.complaints.clone(),
         };
         if shown.as_ref() != Some(&status) {

@@ -17,6 +17,8 @@ pub struct Status {
     pub addresses: Vec<IpAddr>,
     /// Whether the node answers.
     pub answers: bool,
+    /// What the node wants people in front of this Pi to read; for the screen alone.
+    pub sign: String,
     /// What is wrong on the card and how to cure it, a sentence each.
     pub complaints: Vec<String>,
 }
@@ -49,8 +51,12 @@ impl Status {
 
     /// For the screen, above the (closed) login: the same, with a code to photograph.
     pub fn screen(&self) -> String {
+        let mut text = self.text();
+        if !self.sign.is_empty() {
+            _ = writeln!(text, "\n{}", self.sign);
+        }
         // agetty reads backslashes.
-        let mut text = self.text().replace('\\', "\\\\");
+        text = text.replace('\\', "\\\\");
         if let Some(address) = self.addresses.first()
             && let Ok(code) = QrCode::new(url(*address))
         {
@@ -82,6 +88,7 @@ mod tests {
             portal: "class-4b".to_owned(),
             addresses: vec![[192, 168, 1, 20].into()],
             answers: true,
+            sign: "First visit: choose the admin password with the code k7q2-m9fd.".to_owned(),
             complaints: vec!["bramble.toml, line 2: country = \"England\" must be two letters".to_owned()],
         }
     }
@@ -108,6 +115,8 @@ mod tests {
     fn the_screen_shows_a_code_that_fits_on_it() {
         let screen = status().screen();
         assert!(screen.contains('█'));
+        assert!(screen.contains("the code k7q2-m9fd."));
+        assert!(!status().text().contains("k7q2"), "not on the card");
         assert!(screen.lines().count() <= 30, "{}", screen.lines().count());
     }
 }

@@ -33,6 +33,7 @@ pub mod images;
 pub mod lights;
 pub mod liveness;
 pub mod memory;
+mod naming;
 pub mod outcome;
 pub mod permissions;
 pub mod plan;

@@ -98,7 +98,7 @@ impl LeaderMemory {
         self.heard.retain(|id, _| state.node(*id).is_some());
         self.lights.retain(|id, _| state.node(*id).is_some());
         self.strained.retain(|id, _| state.node(*id).is_some());
-        self.rates.forget_strangers(|id| state.node(id).is_some());
+        self.rates.forget_strangers(state);
     }
 
     /// Keeps what the light of `node` was told.

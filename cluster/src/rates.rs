@@ -8,7 +8,7 @@ use std::{
 
 use api::{FunctionName, NodeId, sync::FunctionCounters};
 
-use crate::liveness::Moment;
+use crate::{liveness::Moment, state::State};
 
 /// Over how long a rate is taken: long enough not to flicker with the nodes' reports, which come once a second.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -39,16 +39,14 @@ impl Rates {
         now: Moment,
     ) {
         let (process, counted) = self.heard.entry(node).or_default();
-        let is_known = *process == Some(incarnation);
-        if !is_known {
-            (*process, *counted) = (Some(incarnation), Ended::new());
-        }
+        let before = std::mem::take(counted);
+        let is_known = process.replace(incarnation) == Some(incarnation);
         for counters in counters {
-            let last = counted.entry(counters.function.clone()).or_default();
-            let new = counters.ended().saturating_sub(*last);
-            *last += new;
-            if is_known && new > 0 {
-                *self.ended.entry(counters.function.clone()).or_default() += new;
+            let last = before.get(&counters.function).copied().unwrap_or_default();
+            let now = counters.ended().max(if is_known { last } else { 0 });
+            counted.insert(counters.function.clone(), now);
+            if is_known && now > last {
+                *self.ended.entry(counters.function.clone()).or_default() += now - last;
             }
         }
         self.look(now);
@@ -68,9 +66,11 @@ impl Rates {
         }
     }
 
-    /// Forgets the nodes that are not `known`.
-    pub(crate) fn forget_strangers(&mut self, is_known: impl Fn(NodeId) -> bool) {
-        self.heard.retain(|node, _| is_known(*node));
+    /// Forgets nodes and functions that are in the bramble no more.
+    pub(crate) fn forget_strangers(&mut self, state: &State) {
+        self.heard.retain(|node, _| state.node(*node).is_some());
+        self.ended
+            .retain(|function, _| state.function(function).is_some());
     }
 
     /// Invocations of `function` that ended per second, lately. Zero until there is something to compare with.
@@ -156,7 +156,8 @@ mod tests {
         let mut rates = Rates::default();
         (0..100_000).for_each(|ms| rates.hear(node(1), 1, &[], at(ms)));
         assert!(rates.looks.len() <= 8, "{}", rates.looks.len());
-        rates.forget_strangers(|_| false);
-        assert!(rates.heard.is_empty());
+        rates.hear(node(1), 1, &counted(7), at(100_000));
+        rates.forget_strangers(&State::default());
+        assert!(rates.heard.is_empty() && rates.ended.is_empty());
     }
 }

@@ -10,7 +10,10 @@ use std::{
 
 use api::SessionId;
 
-use crate::{liveness::Moment, state::State};
+use crate::{
+    liveness::Moment,
+    state::{MAX_SESSIONS, State},
+};
 
 /// How long a session lasts without being used: a school day.
 pub const IDLE: Duration = Duration::from_secs(8 * 3600);
@@ -51,15 +54,25 @@ impl Uses {
         Some(user)
     }
 
-    /// The sessions that were left alone for too long.
-    pub fn idle(&mut self, state: &State, now: Moment) -> BTreeSet<SessionId> {
+    /// The sessions that end before another one is opened: those that were left alone for too long, or else, where
+    /// there are as many as may be, the one that was unused longest.
+    pub fn make_room(&mut self, state: &State, now: Moment) -> BTreeSet<SessionId> {
         self.at.retain(|id, _| state.sessions().contains_key(id));
-        let sessions = state.sessions().keys().copied();
-        sessions.filter(|id| self.is_idle(*id, now)).collect()
+        let sessions = || state.sessions().keys().copied();
+        let idle: BTreeSet<_> = sessions().filter(|id| self.is_idle(*id, now)).collect();
+        if !idle.is_empty() || state.sessions().len() < MAX_SESSIONS {
+            return idle;
+        }
+        let longest = sessions().min_by_key(|id| self.last_used(*id));
+        longest.into_iter().collect()
+    }
+
+    fn last_used(&self, id: SessionId) -> Moment {
+        *self.at.get(&id).unwrap_or(&self.since)
     }
 
     fn is_idle(&self, id: SessionId, now: Moment) -> bool {
-        now.since(*self.at.get(&id).unwrap_or(&self.since)) >= IDLE
+        now.since(self.last_used(id)) >= IDLE
     }
 }
 
@@ -116,14 +129,14 @@ mod tests {
             assert_eq!(uses.user(&world.state, id("token"), hour(now)), Some("admin"));
         }
         assert_eq!(uses.user(&world.state, id("away"), hour(24)), None);
-        assert_eq!(uses.idle(&world.state, hour(24)), [id("away")].into());
+        assert_eq!(uses.make_room(&world.state, hour(24)), [id("away")].into());
     }
 
     #[test]
     fn a_new_leader_knows_who_is_signed_in_and_reckons_from_when_it_began() {
         let world = world();
         let mut uses = Uses::new(hour(100));
-        assert_eq!(uses.idle(&world.state, hour(107)), BTreeSet::new());
+        assert_eq!(uses.make_room(&world.state, hour(107)), BTreeSet::new());
         assert_eq!(uses.user(&world.state, id("token"), hour(107)), Some("admin"));
         let mut uses = Uses::new(hour(100));
         assert_eq!(uses.user(&world.state, id("token"), hour(108)), None);
@@ -135,5 +148,25 @@ mod tests {
         let mut uses = Uses::new(hour(0));
         uses.opened(id("token"), hour(50));
         assert_eq!(uses.user(&world.state, id("token"), hour(50)), Some("admin"));
+    }
+
+    #[test]
+    fn sessions_do_not_grow_without_bound() {
+        let mut world = world();
+        let mut uses = Uses::new(hour(0));
+        for number in 1..MAX_SESSIONS {
+            world = open(world, &number.to_string());
+            uses.opened(id(&number.to_string()), hour(1));
+            assert_eq!(
+                uses.make_room(&world.state, hour(1)).is_empty(),
+                number + 1 < MAX_SESSIONS
+            );
+        }
+        // The very first is in use.
+        assert_eq!(uses.user(&world.state, id("token"), hour(3)), Some("admin"));
+        assert_eq!(uses.user(&world.state, id("1"), hour(2)), Some("admin"));
+        let ended = uses.make_room(&world.state, hour(3));
+        assert_eq!(ended.len(), 1, "the longest unused one makes room");
+        assert!(!ended.contains(&id("token")) && !ended.contains(&id("1")));
     }
 }

@@ -32,8 +32,8 @@ use crate::{
 /// How many events are kept: some days of a quiet bramble, under 100 KB in a snapshot.
 pub const MAX_EVENTS: usize = 400;
 
-/// Most sessions that are kept; the one that was opened first goes first. A class with two devices each.
-pub const MAX_SESSIONS: usize = 128;
+/// Most sessions that are kept: some classes with two devices each. `sessions::Uses` says which makes room.
+pub const MAX_SESSIONS: usize = 256;
 
 /// The replicated state of one bramble.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -45,6 +45,7 @@ pub fn receive(
     memory.hear(from, request, now);
     let mut facts = Box::new(request.facts.clone());
     let Some(node) = state.node(from) else {
+        facts.name = state.name_for(from, &facts.name);
         return Ok(vec![Action::AdmitNode {
             id: from,
             facts,
@@ -53,9 +54,10 @@ pub fn receive(
         }]);
     };
     // Whatever it calls itself: somebody may have given it another name.
-    if let Some(name) = &node.given_name {
-        facts.name.clone_from(name);
-    }
+    facts.name = match &node.given_name {
+        Some(name) => name.clone(),
+        None => state.name_for(from, &facts.name),
+    };
     let mut actions = Vec::new();
     if *facts != node.facts {
         actions.push(Action::UpdateFacts { id: from, facts });

@@ -18,16 +18,13 @@ use cluster::{Action, State};
 use tracing::{info, warn};
 use transport::join::{Attempt, Decision, Grant, JoinRequest, Refusal};
 
-use crate::{Controller, http::ApiError};
+use crate::{Controller, attempts::Told, http::ApiError};
 
 /// How long a node that was refused for now is shown after its last knock.
 const SHOWN: Duration = Duration::from_secs(60);
 
 /// Nodes on the list at most; the connections of those who wait are limited besides.
 const MAX_WAITING: usize = 256;
-
-/// Attempts that reach the activity list at most: one in this time. A flood is one line.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
 
 /// A node that wants in.
 #[derive(Clone, Debug)]
@@ -47,7 +44,7 @@ pub(crate) struct Joining(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     waiting: BTreeMap<NodeId, Waiting>,
-    noted: Option<Instant>,
+    told: Told,
     /// Those whom a person put out or refused, and of whom it was noted that they knocked all the same.
     noted_out: BTreeSet<NodeId>,
 }
@@ -166,6 +163,7 @@ impl Controller {
     /// What a node says of itself, with the address at which it can be reached from here.
     fn facts_of(&self, request: &JoinRequest) -> NodeFacts {
         let mut facts = request.facts.clone();
+        facts.name = self.state().name_for(request.node, &facts.name);
         if let Some(address) = request.sighting.addresses.first() {
             facts.address = *address;
         }
@@ -206,34 +204,21 @@ impl Controller {
             let state = self.state();
             state.is_removed(*node) || state.is_refused(*node)
         });
-        // Who was put out goes on knocking, day and night.
-        if out.is_none() {
-            info!(from = %attempt.from, why = attempt.why, "turned away");
-        }
-        if !self.raft.leadership().borrow().is_me {
-            return;
-        }
-        let now = Instant::now();
-        {
+        let text = {
             let mut inner = self.joining.lock();
-            if inner
-                .noted
-                .is_some_and(|noted| now.duration_since(noted) < NOTE_EVERY)
-            {
-                return;
-            }
+            // Who was put out goes on knocking, day and night.
             if let Some(node) = out
                 && (inner.noted_out.len() >= MAX_WAITING || !inner.noted_out.insert(node))
             {
                 return;
             }
-            inner.noted = Some(now);
+            inner.told.tell(attempt.from.ip(), &attempt.why, Instant::now())
+        };
+        let Some(text) = text else { return };
+        info!(from = %attempt.from, why = attempt.why, "turned away");
+        if !self.raft.leadership().borrow().is_me {
+            return;
         }
-        let text = format!(
-            "Somebody at {} was not let in: {}.",
-            attempt.from.ip(),
-            attempt.why
-        );
         let (desk, action) = (self.desk.clone(), Action::NoteAttempt { text });
         tokio::spawn(async move { desk.propose(action).await });
     }

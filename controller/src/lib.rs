@@ -17,6 +17,7 @@
 //!
 //! Not here: decisions (`cluster`), invocations (`gateway`), the portal's pages (`web`).
 
+mod attempts;
 pub mod auth;
 mod clock;
 mod desk;

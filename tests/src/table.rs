@@ -128,6 +128,8 @@ impl Pi {
             .args(["--http", &self.http.to_string()])
             .args(["--node-port", &self.node_port.to_string()])
             .args(["--virtual-board", &board.to_string()])
+            .arg("--sign")
+            .arg(self.folder.join("sign"))
             .env_remove("BRAMBLE_ADMIN_PASSWORD")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -148,6 +150,11 @@ impl Pi {
     /// What it has written since it was first plugged in.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// What stands on its screen for whoever is in front of it.
+    pub fn sign(&self) -> String {
+        fs::read_to_string(self.folder.join("sign")).unwrap_or_default()
     }
 
     /// Where its portal is.

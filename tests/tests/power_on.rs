@@ -25,6 +25,9 @@ fn cards_with_one_join_key_become_one_bramble_and_the_first_visitor_needs_the_co
     // Every Pi shows the same code, and only with it a password is chosen.
     let code = first.code();
     assert!(table.pis.iter().all(|pi| pi.code() == code));
+    wait_for("it to be on every screen", || {
+        table.pis.iter().all(|pi| pi.sign().contains(&code)).then_some(())
+    });
     let visit = |code: &str, password: &str| {
         let visit = json!({"code": code, "password": password});
         last.client().post_json("/api/v1/first-visit", &visit)
@@ -43,6 +46,9 @@ fn cards_with_one_join_key_become_one_bramble_and_the_first_visitor_needs_the_co
         204
     );
     assert_eq!(visit(&code, "another one").status, 409, "once");
+    wait_for("it to go from every screen", || {
+        table.pis.iter().all(|pi| pi.sign().is_empty()).then_some(())
+    });
 
     let nodes = wait_for("all four to be up", || {
         let nodes = first.nodes();
@@ -83,6 +89,7 @@ fn a_pi_without_the_key_waits_until_somebody_admits_it() {
     let shown = newcomer.client().get("/ui/");
     assert_eq!(shown.status, 503);
     assert!(shown.text().contains(fingerprint), "{}", shown.text());
+    assert!(newcomer.sign().contains(fingerprint), "{}", newcomer.sign());
     assert_eq!(host.nodes().len(), 1, "it is not part of the bramble");
 
     let anonymous = host.client().post_json(
@@ -97,6 +104,7 @@ fn a_pi_without_the_key_waits_until_somebody_admits_it() {
         let nodes = host.nodes();
         (nodes.iter().filter(|node| node["phase"] == "up").count() == 2).then_some(())
     });
+    assert_eq!(newcomer.sign(), "", "nothing is to be read there any more");
     assert_eq!(host.waiting(), [] as [Value; 0]);
     // Any Pi's address works for everything.
     wait_for("the newcomer to answer for the bramble", || {

@@ -24,6 +24,7 @@ mod authority;
 mod body;
 mod client;
 mod exchange;
+mod guarded;
 mod identity;
 pub mod join;
 mod liveness;

@@ -27,7 +27,7 @@ use crate::{
     client::{Alpn, dial},
     exchange::{Unanswered, exchange},
     liveness::until_silent,
-    server::{CONNECTION_WINDOW, MAX_HEADERS, SEND_BUFFER, STREAM_WINDOW},
+    server::{CONNECTION_WINDOW, MAX_HEADER_LIST_BYTES, SEND_BUFFER, STREAM_WINDOW},
     verify::san_of,
 };
 
@@ -199,7 +199,7 @@ impl PeerPool {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(MAX_HEADERS)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .handshake::<_, Bytes>(stream)
             .await
             .map_err(|error| ConnectError::Http(error.into()))?;

@@ -1,8 +1,8 @@
 //! The node-to-node listener.
 //!
 //! One task takes connections, each handshake and each connection runs in its own. A connection lives as long as its
-//! peer is admitted: asked when it opens, with every request, and once a second, so that a node that was removed
-//! cannot finish a long download either.
+//! peer is admitted: asked when it opens, with every request, and four times a second, so that a node that was removed
+//! cannot finish a long download either, nor go on over a connection that was upgraded.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use http_body_util::{Either, Empty};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::{conn::auto, graceful::GracefulConnection},
 };
 use rustls::server::Acceptor;
 use tokio::{
@@ -31,6 +31,7 @@ use tracing::debug;
 
 use crate::{
     BoxError, Identity,
+    guarded::Guarded,
     join::{JOIN, JoinHost},
     pending::Pending,
     tls::H2,
@@ -48,14 +49,15 @@ pub(crate) const HELLO_LIMIT: Duration = Duration::from_secs(2);
 /// a whole bramble of nodes comes back at once when the power does.
 const HANDSHAKES: usize = 128;
 
-/// How often an open connection asks whether its peer is still admitted. Each request asks, too.
-const ADMISSION_CHECK: Duration = Duration::from_secs(1);
+/// How often an open connection asks whether its peer is still admitted, so that who is removed is cut off within a
+/// second of that being known. Each request asks, too.
+const ADMISSION_CHECK: Duration = Duration::from_millis(250);
 
 /// Time that requests under way have to finish once a shutdown began.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Largest set of headers, in bytes: OpenFaaS' own limit, and room for what gateways add.
-pub(crate) const MAX_HEADERS: u32 = (1 << 20) + (16 << 10);
+pub(crate) const MAX_HEADER_LIST_BYTES: u32 = (1 << 20) + (16 << 10);
 
 /// What one stream may have on the way before it is read: enough to keep a gigabit busy at 4 ms of round trip.
 pub(crate) const STREAM_WINDOW: u32 = 512 << 10;
@@ -192,7 +194,7 @@ async fn listen<S, B>(
                 return;
             };
             drop(place);
-            let begun = match (hello, join) {
+            let begun = match (hello, &join) {
                 (Hello::Member(begun), _) => begun,
                 (Hello::Join(begun), Some(join)) => {
                     tokio::select! {
@@ -215,7 +217,12 @@ async fn listen<S, B>(
                     };
                     converse(stream, service, shutdown).await;
                 }
-                Ok(Err(error)) => debug!(%error, "refused a connection"),
+                Ok(Err(error)) => {
+                    debug!(%error, "refused a connection");
+                    if let Some(join) = join.filter(|_| is_of_a_stranger(&error)) {
+                        join.turn_away(from, "its certificate is not of this bramble");
+                    }
+                }
                 Err(_) => debug!("a handshake took too long"),
             }
         });
@@ -263,6 +270,15 @@ async fn greet(
     Ok((stream, peer))
 }
 
+/// Whether a handshake failed by what the other side showed, and not by the network.
+fn is_of_a_stranger(error: &io::Error) -> bool {
+    let of = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        of,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
+}
+
 /// Serves one connection until it ends, its peer is no longer admitted, or `shutdown`.
 async fn converse<S, B>(stream: TlsStream<TcpStream>, service: PeerService<S>, shutdown: CancellationToken)
 where
@@ -277,45 +293,72 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(30))
-        .max_buf_size(MAX_HEADERS as usize);
+        .max_buf_size(MAX_HEADER_LIST_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .max_concurrent_streams(1024)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5));
-    let builder = match stream.get_ref().1.alpn_protocol() {
-        Some(protocol) if protocol == H2 => builder.http2_only(),
-        _ => builder.http1_only(),
-    };
     let (peer, admitted) = (service.peer, service.admitted.clone());
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    // Not at once: who is no member is to hear so, and nothing else.
-    let mut check = interval_at(Instant::now() + ADMISSION_CHECK, ADMISSION_CHECK);
-    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        let builder = builder.http2_only();
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        attend(connection, peer, &*admitted, &shutdown).await;
+        return;
+    }
+    let (stream, guard) = match Guarded::new(stream) {
+        Ok(guarded) => guarded,
+        Err(error) => return debug!(%peer, %error, "a connection cannot be guarded"),
+    };
+    let builder = builder.http1_only();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    attend(connection, peer, &*admitted, &shutdown).await;
+    // Where it was upgraded, somebody else has it now.
+    tokio::select! {
+        () = guard.gone() => {}
+        () = until_not_admitted(peer, &*admitted) => guard.cut(),
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// Serves until the connection ends, its peer is no longer admitted, or `shutdown` and what was under way is answered.
+async fn attend<C>(connection: C, peer: NodeId, admitted: &Admitted, shutdown: &CancellationToken)
+where
+    C: GracefulConnection<Error: std::fmt::Display>,
+{
+    let mut connection = pin!(connection);
+    let mut not_admitted = pin!(until_not_admitted(peer, admitted));
     let mut ending = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    debug!(%peer, error, "a connection broke");
+                    debug!(%peer, %error, "a connection broke");
                 }
                 return;
             }
-            _ = check.tick() => {
-                if admitted(peer) != Admittance::Member {
-                    debug!(%peer, "cut off: not admitted");
-                    return;
-                }
-            }
+            () = not_admitted.as_mut() => return debug!(%peer, "cut off: not admitted"),
             () = shutdown.cancelled(), if !ending => {
                 ending = true;
                 connection.as_mut().graceful_shutdown();
             }
+        }
+    }
+}
+
+/// Returns once the peer is no longer admitted. Not at once: who is no member is to hear so, and nothing else.
+async fn until_not_admitted(peer: NodeId, admitted: &Admitted) {
+    let mut check = interval_at(Instant::now() + ADMISSION_CHECK, ADMISSION_CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        check.tick().await;
+        if admitted(peer) != Admittance::Member {
+            return;
         }
     }
 }

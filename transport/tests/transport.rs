@@ -63,6 +63,8 @@ async fn answer(
                 socket.read_exact(&mut word).await.unwrap();
                 word.reverse();
                 socket.write_all(&word).await.unwrap();
+                // Stays until the other end goes, or the connection does.
+                _ = socket.read(&mut word).await;
             });
             let mut answer = text(String::new());
             *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -336,7 +338,7 @@ async fn a_peer_that_is_no_longer_admitted_is_refused_and_cut_off() {
     listener.admitted.store(false, Ordering::Relaxed);
     let refused = client.request(listener.peer, get("/who")).await;
     assert!(refused.is_err() || refused.unwrap().status() == StatusCode::FORBIDDEN);
-    let cut = tokio::time::timeout(Duration::from_secs(3), hanging).await;
+    let cut = tokio::time::timeout(Duration::from_secs(1), hanging).await;
     let error = cut.expect("a call under way is cut too").unwrap().unwrap_err();
     assert!(!error.nothing_was_begun());
     let answer = client.request(listener.peer, get("/who")).await;
@@ -407,25 +409,44 @@ async fn a_peer_that_came_back_is_connected_to_again() {
     client.request(again.peer, get("/who")).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_upgrade_gets_a_connection_of_its_own() {
-    let authority = Authority::create().unwrap();
-    let listener = listen(node(&authority)).await;
+/// A connection whose protocol was changed.
+async fn upgraded(authority: &Authority, listener: &Listener) -> TokioIo<hyper::upgrade::Upgraded> {
     let request = Request::get("/upgrade")
         .header("connection", "upgrade")
         .header("upgrade", "chat")
         .body(Body::empty())
         .unwrap();
-    let answer = Client::new(node(&authority))
+    let answer = Client::new(node(authority))
         .upgrade(listener.peer, request)
         .await
         .unwrap();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    let mut socket = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    TokioIo::new(hyper::upgrade::on(answer).await.unwrap())
+}
+
+#[tokio::test]
+async fn an_upgrade_gets_a_connection_of_its_own() {
+    let authority = Authority::create().unwrap();
+    let listener = listen(node(&authority)).await;
+    let mut socket = upgraded(&authority, &listener).await;
     socket.write_all(b"ping").await.unwrap();
     let mut word = [0; 4];
     socket.read_exact(&mut word).await.unwrap();
     assert_eq!(&word, b"gnip");
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_is_cut_too_when_its_peer_is_no_longer_admitted() {
+    let authority = Authority::create().unwrap();
+    let listener = listen(node(&authority)).await;
+    let mut socket = upgraded(&authority, &listener).await;
+    socket.write_all(b"ping").await.unwrap();
+    let mut word = [0; 4];
+    socket.read_exact(&mut word).await.unwrap();
+
+    listener.admitted.store(false, Ordering::Relaxed);
+    let ended = tokio::time::timeout(Duration::from_secs(1), socket.read(&mut word)).await;
+    assert!(matches!(ended.expect("it is cut"), Ok(0) | Err(_)));
 }
 
 #[tokio::test]

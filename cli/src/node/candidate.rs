@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{AgentConfig, NodeLight, Stage, discovery::Event};
+use agent::{AgentConfig, NodeLight, Sign, Stage, discovery::Event};
 use anyhow::{Context, Result};
 use api::{
     NodeId,
@@ -51,6 +51,8 @@ pub(super) struct Candidate<'a> {
     pub(super) brisk: bool,
     /// What visitors are shown meanwhile.
     pub(super) shown: Arc<Mutex<String>>,
+    /// What people in front of this Pi are shown.
+    pub(super) sign: Sign,
     /// The node's light.
     pub(super) light: NodeLight,
     /// The bramble that this node was part of before, while this program runs.
@@ -203,6 +205,7 @@ impl Candidate<'_> {
     /// Shows what a bramble said that this node waits for.
     fn show(&self, words: String) {
         self.light.stage(Stage::Waiting);
+        self.sign.say(Some(&words));
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         // Said once, since logs are written to the card.
         if *shown != words {

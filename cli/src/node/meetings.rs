@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -38,6 +38,9 @@ pub(super) struct Meetings {
     secret: Option<Arc<JoinSecret>>,
     http_port: u16,
     in_sight: BTreeMap<NodeId, Sighting>,
+    /// The bramble that was asked last, here and in the look that is under way: the next look begins behind it, so that
+    /// invented ones do not keep a real one from its turn.
+    asked_last: Arc<Mutex<Option<BrambleId>>>,
 }
 
 /// What this node knows of its own bramble when it looks at others.
@@ -62,6 +65,7 @@ impl Meetings {
             secret,
             http_port,
             in_sight: BTreeMap::new(),
+            asked_last: Arc::default(),
         }
     }
 
@@ -92,10 +96,12 @@ impl Meetings {
             }
         }
         let (key, secret, http_port) = (Arc::clone(&self.key), self.secret.clone(), self.http_port);
+        let asked_last = Arc::clone(&self.asked_last);
         let mut look = JoinSet::new();
         look.spawn(async move {
             let (mut asks, mut asked) = (Vec::new(), 0);
-            for (bramble, sightings) in brambles {
+            let last = *lock(&asked_last);
+            for (bramble, sightings) in in_turn(brambles, last) {
                 let claims = sightings.iter().filter_map(|one| InSight::of(&one.announcement.standing));
                 // One of its nodes may not know yet that somebody has worked with it.
                 let Some(theirs) = claims.max_by_key(|claim| claim.work) else {
@@ -106,8 +112,12 @@ impl Meetings {
                 if !alone && !matches!(meeting, Some(Meeting::Dissolve | Meeting::Ask)) {
                     continue;
                 }
+                if asked == MAX_ASKED {
+                    break;
+                }
                 asked += 1;
-                if asked > MAX_ASKED || !is_there(&key, secret.as_ref(), bramble, &sightings).await {
+                *lock(&asked_last) = Some(bramble);
+                if !is_there(&key, secret.as_ref(), bramble, &sightings).await {
                     continue;
                 }
                 match (&own.leader, meeting) {
@@ -131,6 +141,19 @@ impl Meetings {
         });
         look
     }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All of them, those behind `last` first.
+fn in_turn<T>(mut brambles: BTreeMap<BrambleId, T>, last: Option<BrambleId>) -> Vec<(BrambleId, T)> {
+    let behind = match last {
+        Some(last) => brambles.extract_if(.., |id, _| *id > last).collect(),
+        None => Vec::new(),
+    };
+    behind.into_iter().chain(brambles).collect()
 }
 
 /// Whether a node of this bramble is there, and holds our join key where we have one.
@@ -170,5 +193,25 @@ fn entry(bramble: BrambleId, sightings: &[Sighting], http_port: u16) -> v1::Meet
         bramble,
         boards: places.into_iter().map(|(_, board)| board.clone()).collect(),
         address: address.map_or_else(String::new, |address| address.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_a_turn_however_many_are_invented() {
+        let ids = |numbers: &[u128]| -> Vec<BrambleId> {
+            numbers.iter().copied().map(BrambleId::from_number).collect()
+        };
+        let brambles: BTreeMap<_, _> = ids(&[1, 2, 3]).into_iter().map(|id| (id, ())).collect();
+        let turn = |last: Option<u128>| -> Vec<BrambleId> {
+            let all = in_turn(brambles.clone(), last.map(BrambleId::from_number));
+            all.into_iter().map(|(id, ())| id).collect()
+        };
+        assert_eq!(turn(None), ids(&[1, 2, 3]));
+        assert_eq!(turn(Some(1)), ids(&[2, 3, 1]));
+        assert_eq!(turn(Some(3)), ids(&[1, 2, 3]));
     }
 }

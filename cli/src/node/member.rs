@@ -58,6 +58,7 @@ impl Node {
     ) -> Result<Ended> {
         let stop = CancellationToken::new();
         self.light.stage(Stage::Member);
+        self.sign.say(None);
         let id = identity.id();
         let bramble = BrambleId::from_authority(identity.authority());
         let client = Client::new(Arc::clone(&identity));
@@ -111,7 +112,9 @@ impl Node {
                 contacts: contacts.clone(),
             }),
         )?;
-        let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?.with_light(self.light.clone());
+        let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?
+            .with_light(self.light.clone())
+            .with_sign(self.sign.clone());
         let front = http::Front::new(
             gateway.clone(),
             running.clone(),

@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use agent::{AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Stage, discovery::Interfaces};
+use agent::{AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Sign, Stage, discovery::Interfaces};
 use anyhow::{Context, Result, bail};
 use api::{
     Cpu, Memory,
@@ -102,6 +102,10 @@ pub(crate) struct NodeArgs {
     /// gpio:17, rgb:17,27,22, blinkt, terminal or none
     #[arg(long, value_name = "LIGHT")]
     light: Vec<LightConfig>,
+
+    /// Where to keep what people in front of this Pi should read, for its screen
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
 
     /// Where the kernel's files are that tell of board and sensors
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
@@ -182,6 +186,8 @@ struct Node {
     ways: Ways,
     http_port: u16,
     light: NodeLight,
+    /// What people in front of this Pi are shown.
+    sign: Sign,
 }
 
 impl Node {
@@ -213,6 +219,7 @@ impl Node {
             name: name.clone(),
             port,
         };
+        let sign = Sign::new(args.sign.clone());
         let http_port = args.http.first().map_or(HTTP_PORT, SocketAddr::port);
         info!(name, id = %key.id(), "starts");
         Ok(Self {
@@ -226,6 +233,7 @@ impl Node {
             ways,
             http_port,
             light: NodeLight::default(),
+            sign,
         })
     }
 
@@ -275,6 +283,7 @@ impl Node {
                 "This Pi was removed from the bramble {bramble}. Admit it again in the portal, or flash its card anew."
             )
         });
+        self.sign.say(words.as_deref());
         let words = words.unwrap_or_else(|| "This Pi looks for its bramble.".to_owned());
         let shown = Arc::new(Mutex::new(words));
         let stop_showing = stop.child_token();
@@ -293,6 +302,7 @@ impl Node {
             brisk: self.args.brisk,
             shown,
             light: self.light.clone(),
+            sign: self.sign.clone(),
             formerly,
             was_removed: removed_from.is_some(),
         };

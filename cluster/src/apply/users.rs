@@ -20,7 +20,8 @@ impl Change<'_> {
         self.state.users.insert(name, User { password_hash, role });
     }
 
-    /// Not recorded for people: it would push out what happened to the bramble.
+    /// Not recorded for people: it would push out what happened to the bramble. Who proposes this has made room; the bound
+    /// here holds all the same.
     pub(super) fn open_session(&mut self, id: SessionId, user: String) -> Result<(), Refusal> {
         if !self.state.users.contains_key(&user) {
             return Err(Refusal::NoSuchUser(user));

@@ -46,13 +46,13 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens a session for `user`, and ends those that nobody has used for long.
+    /// Opens a session for `user`, and ends some that nobody has used for long.
     pub(super) async fn open(&self, user: &str) -> Result<SessionToken, ProposeError> {
         let state = self.desk.state().borrow().clone();
-        let idle = self.desk.memory().sessions.idle(&state, self.clock.now());
+        let unused = self.desk.memory().sessions.make_room(&state, self.clock.now());
         drop(state);
-        if !idle.is_empty() {
-            self.close(idle).await?;
+        if !unused.is_empty() {
+            self.close(unused).await?;
         }
         let token = SessionToken::random();
         let id = SessionId::from_token(token.as_str());

@@ -194,7 +194,7 @@ impl JoinHost {
     /// Speaks with whoever began a handshake for the join protocol. Limits come before the costly part.
     pub(crate) async fn converse(&self, begun: StartHandshake<TcpStream>, from: SocketAddr) {
         if !self.limits(|limits, now| limits.begin(from.ip(), now)) {
-            debug!(%from, "knocks too often");
+            self.turn_away(from, "it knocks too often");
             return;
         }
         let _place = Place {
@@ -283,6 +283,16 @@ impl JoinHost {
                 }
             }
         }
+    }
+
+    /// Somebody who did not get so far as to prove who it is.
+    pub(crate) fn turn_away(&self, from: SocketAddr, why: &str) {
+        debug!(%from, why, "turned away");
+        self.0.admission.refused(&Attempt {
+            from,
+            node: None,
+            why: why.to_owned(),
+        });
     }
 
     fn refuse(&self, from: SocketAddr, node: NodeId, why: String) {
