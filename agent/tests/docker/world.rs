@@ -89,6 +89,7 @@ pub(crate) fn desired(name: &str, image: &str, extra: &str) -> DesiredReplica {
         spec: FunctionSpec::check(&written, "").unwrap(),
         image: None,
         secrets: Default::default(),
+        devices: Default::default(),
     }
 }
 
