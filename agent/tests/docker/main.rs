@@ -405,6 +405,7 @@ fn a_docker_that_does_not_answer_is_told_in_words() {
         bramble: "test".to_owned(),
         builtin_dir: "/nonexistent".into(),
         secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
+            root: "/".into(),
         yard: agent::engine::docker::Yard::new(Some("/nonexistent/docker.sock".to_owned())),
         sources: agent::images::Sources::none(),
     };

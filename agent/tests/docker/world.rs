@@ -116,6 +116,7 @@ impl World {
             bramble: "test".to_owned(),
             builtin_dir: builtin_dir(),
             secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
+            root: "/".into(),
             yard: docker::Yard::new(None),
             sources: Sources::none(),
         };
