@@ -13,7 +13,8 @@ use std::{
 };
 
 use api::{
-    Cpu, Device, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId, Timestamp,
+    Cpu, Device, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId,
+    Timestamp,
     images::{
         Brought, Cleaned, CredentialsAnswer, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant,
         Loaded, RegistryCredentials, UsedImages,

@@ -11,8 +11,8 @@ use std::{
 };
 
 use api::{
-    Cpu, Devices, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId,
-    Timestamp,
+    Cpu, Devices, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision,
+    SessionId, Timestamp,
     images::{ImageFacts, built_in},
     join::BrambleId,
     light::LightSettings,

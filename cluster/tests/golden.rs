@@ -14,7 +14,8 @@ use std::{
 };
 
 use api::{
-    Cpu, Device, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId, Timestamp,
+    Cpu, Device, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId,
+    Timestamp,
     images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
     join::BrambleId,
     light::LightSettings,

@@ -69,8 +69,7 @@ fn belongs(kind: &str, name: &str) -> bool {
 
 fn is_camera(root: &Path, name: &str) -> bool {
     let told = || files::text(&root.join("sys/class/video4linux").join(name).join("name"));
-    is_numbered(name, "video")
-        && !told().is_some_and(|told| NO_CAMERA.iter().any(|no| told.starts_with(no)))
+    is_numbered(name, "video") && !told().is_some_and(|told| NO_CAMERA.iter().any(|no| told.starts_with(no)))
 }
 
 /// Whether `name` is `before` and a number.

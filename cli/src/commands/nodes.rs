@@ -318,6 +318,10 @@ mod tests {
     fn taking_all_back_has_to_be_said_and_unknown_devices_are_named() {
         assert_eq!(some_devices("i2c,gpio").unwrap().typed(), "gpio,i2c");
         assert!(some_devices("").unwrap_err().contains("--none"));
-        assert!(some_devices("gpu").unwrap_err().contains("there is no device `gpu`"));
+        assert!(
+            some_devices("gpu")
+                .unwrap_err()
+                .contains("there is no device `gpu`")
+        );
     }
 }

@@ -126,9 +126,7 @@ mod tests {
         let allowed = &world.state.node(pi(3)).unwrap().devices_allowed;
         assert_eq!(allowed.to_string(), "gpio");
         // One that was removed and comes again begins with nothing.
-        let world = world
-            .does(Action::RemoveNode { id: pi(3) })
-            .node(3, 700);
+        let world = world.does(Action::RemoveNode { id: pi(3) }).node(3, 700);
         assert!(world.state.node(pi(3)).unwrap().devices_allowed.is_empty());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use api::{Device, Devices, NodeId, devices::UnknownDevice, light::LightSettings, settings::is_host_name, v1};
+use api::{
+    Device, Devices, NodeId, devices::UnknownDevice, light::LightSettings, settings::is_host_name, v1,
+};
 use axum::{
     Extension, Json,
     body::Bytes,

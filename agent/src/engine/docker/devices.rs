@@ -126,7 +126,11 @@ mod tests {
         let mapped = host.devices.unwrap();
         let chip = fs::canonicalize(root.path().join("dev/gpiochip0")).unwrap();
         for (mapping, inside) in mapped.iter().zip(["/dev/gpiochip0", "/dev/gpiochip4"]) {
-            assert_eq!(mapping.path_on_host.as_deref(), chip.to_str(), "links are followed");
+            assert_eq!(
+                mapping.path_on_host.as_deref(),
+                chip.to_str(),
+                "links are followed"
+            );
             assert_eq!(mapping.path_in_container.as_deref(), Some(inside));
             assert_eq!(mapping.cgroup_permissions.as_deref(), Some("rw"));
         }
@@ -137,7 +141,10 @@ mod tests {
     fn nothing_is_given_that_was_not_allowed_or_is_not_there() {
         let root = tree(&["gpiochip0"]);
         let words = refusal(root.path(), "gpio,i2c", "i2c");
-        assert!(words.contains("asks for gpio by its annotation bramble.devices"), "{words}");
+        assert!(
+            words.contains("asks for gpio by its annotation bramble.devices"),
+            "{words}"
+        );
         let words = refusal(root.path(), "gpio,i2c", "gpio,i2c");
         assert!(words.contains("asks for i2c, and this node has none"), "{words}");
     }
@@ -159,7 +166,15 @@ mod tests {
             group,
         };
         let mut body = ContainerCreateBody::default();
-        give(&mut body, &[of("gpiochip0", 986), of("gpiomem", 986), of("i2c-1", 0), of("i2c-2", 44)]);
+        give(
+            &mut body,
+            &[
+                of("gpiochip0", 986),
+                of("gpiomem", 986),
+                of("i2c-1", 0),
+                of("i2c-2", 44),
+            ],
+        );
         assert_eq!(body.host_config.unwrap().group_add.unwrap(), ["44", "986"]);
     }
 }

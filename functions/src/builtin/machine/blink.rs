@@ -180,7 +180,10 @@ mod tests {
         };
         assert_eq!(read(Call::of(b"", "pin=27&times=5&ms=100")).unwrap(), other);
         assert_eq!(read(Call::of(b"pin=27&times=5&ms=100", "")).unwrap(), other);
-        assert_eq!(read(Call::of(b"times=9", "pin=27&times=5&ms=100")).unwrap(), other);
+        assert_eq!(
+            read(Call::of(b"times=9", "pin=27&times=5&ms=100")).unwrap(),
+            other
+        );
         let refusal = read(Call::of(b"", "pin=0")).unwrap_err();
         assert_eq!(
             refusal.sentence,
@@ -228,7 +231,11 @@ mod tests {
             let error = gpiocdev::Error::from(std::io::Error::from_raw_os_error(errno));
             Trouble::from(error).told(17).sentence
         };
-        assert!(said(16).starts_with("GPIO 17 did not blink: the pin is in use"), "{}", said(16));
+        assert!(
+            said(16).starts_with("GPIO 17 did not blink: the pin is in use"),
+            "{}",
+            said(16)
+        );
         assert!(said(13).contains("udev rule"), "{}", said(13));
         assert!(said(5).contains("(os error 5)"), "{}", said(5));
     }
