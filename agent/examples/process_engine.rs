@@ -52,6 +52,7 @@ async fn run(builtin_dir: OsString, run_dir: OsString) -> Result<(), Box<dyn Err
             spec: FunctionSpec::check(&deployment, "")?,
             image: None,
             secrets: Default::default(),
+            devices: Default::default(),
         });
         engine
             .run(

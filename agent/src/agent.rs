@@ -158,6 +158,7 @@ impl Agent {
                     bramble: config.bramble.clone(),
                     builtin_dir: config.builtin_dir.clone(),
                     secrets_dir: kept::home(config.node),
+                    root: config.root.clone(),
                     yard: self.yard.clone().unwrap_or_else(|| Yard::new(place.clone())),
                     sources: self.sources.clone(),
                 });

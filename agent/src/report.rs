@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::{Cpu, Memory, NodeFacts, Platform, node::EngineKind};
+use api::{Cpu, Devices, Memory, NodeFacts, Platform, node::EngineKind};
 use hardware::{Board, System};
 
 use crate::{
@@ -44,7 +44,20 @@ impl Machine {
             },
             version: config.version.clone(),
             serial: lent.map_or(&self.board.serial, |lent| &lent.serial).clone(),
+            devices: devices(config),
         }
+    }
+}
+
+/// What this node could give to functions, looked up each time, since cameras and microcontrollers are plugged in and
+/// pulled out. Only containers are given any, and virtual Pis have none.
+fn devices(config: &AgentConfig) -> Devices {
+    match config.engine {
+        EngineConfig::Docker { .. } if config.virtual_board.is_none() => {
+            let kinds = hardware::devices::offered(&config.root);
+            kinds.into_iter().filter_map(|kind| kind.parse().ok()).collect()
+        }
+        _ => Devices::default(),
     }
 }
 
@@ -100,8 +113,38 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_pi_lends_board_memory_and_cores_but_no_architecture() {
+    fn a_node_offers_the_devices_of_its_machine_to_containers_alone() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("dev")).unwrap();
+        for name in ["gpiochip0", "i2c-1"] {
+            std::fs::write(root.path().join("dev").join(name), "").unwrap();
+        }
         let config = AgentConfig {
+            root: root.path().to_owned(),
+            virtual_board: None,
+            ..config()
+        };
+        assert_eq!(config.facts().devices.to_string(), "gpio, i2c");
+        let lent = AgentConfig {
+            virtual_board: self::config().virtual_board,
+            ..config.clone()
+        };
+        assert!(lent.facts().devices.is_empty());
+        let sandbox = Vec::new();
+        let processes = AgentConfig {
+            engine: EngineConfig::Process { sandbox },
+            ..config
+        };
+        assert!(processes.facts().devices.is_empty());
+    }
+
+    #[test]
+    fn every_device_that_functions_can_ask_for_is_looked_for_by_its_name() {
+        assert_eq!(hardware::devices::KINDS, api::Device::ALL.map(api::Device::name));
+    }
+
+    fn config() -> AgentConfig {
+        AgentConfig {
             node: NodeId::from_number(1),
             name: "pi-3b-plus-0001".to_owned(),
             bramble: "test".to_owned(),
@@ -118,7 +161,12 @@ mod tests {
                 cpu: Cpu::from_cores(4),
                 serial: None,
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn a_virtual_pi_lends_board_memory_and_cores_but_no_architecture() {
+        let config = config();
         let machine = Machine::read(Path::new("/"));
         let facts = machine.facts(&config, &Abilities::default());
         assert_eq!(

@@ -102,6 +102,7 @@ impl World {
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
             secrets: Default::default(),
+            devices: Default::default(),
         };
         self.run(Step::Start {
             replica,

@@ -123,6 +123,7 @@ impl Leader {
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
             secrets: Default::default(),
+            devices: Default::default(),
         };
         self.answer.send_replace(SyncAnswer::Orders(Orders {
             generation,

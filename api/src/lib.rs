@@ -3,7 +3,7 @@
 //! Here: ids and units, the checked [`FunctionSpec`], what a node says of itself ([`node`]) and before it is part of
 //! anything ([`join`]), the conversation between agent and leader ([`sync`]), the OpenFaaS JSON as clients write it
 //! ([`openfaas`]), Bramble's own `/api/v1/` JSON ([`v1`]), the function store ([`store`]), what replicas write
-//! ([`logs`]), what only some may know ([`secrets`]), and the envelope that gives every stored or sent value a
+//! ([`logs`]), what only some may know ([`secrets`]), what of a node functions may use ([`devices`]), and the envelope that gives every stored or sent value a
 //! version ([`versioned`]).
 //!
 //! May touch: nothing. No I/O, no clock, no randomness, so that every other room can depend on it.
@@ -16,6 +16,7 @@
 #[macro_use]
 pub mod written;
 
+pub mod devices;
 pub mod ids;
 pub mod images;
 pub mod join;
@@ -33,6 +34,7 @@ pub mod units;
 pub mod v1;
 pub mod versioned;
 
+pub use devices::{Device, Devices};
 pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision, SessionId};
 pub use node::{NodeFacts, NodeVitals, Platform};
 pub use spec::FunctionSpec;

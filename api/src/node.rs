@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    devices::Devices,
     sensors::{Sensors, Warning},
     units::{Cpu, Memory},
 };
@@ -108,6 +109,9 @@ pub struct NodeFacts {
     /// The board's serial number, where it has one: by it a card that was flashed anew is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// Devices that it could give to functions.
+    #[serde(default, skip_serializing_if = "Devices::is_empty")]
+    pub devices: Devices,
 }
 
 /// How a node runs replicas.

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    devices::{self, Devices, UnknownDevice},
     ids::{FunctionName, IdError},
     openfaas::FunctionDeployment,
     secrets::{SecretError, check_name},
@@ -210,6 +211,9 @@ pub enum SpecError {
     /// A number in a label that cannot be followed.
     #[error("validation failed: label com.openfaas.scale.{0} must be a number from 0 to {MAX_REPLICAS}")]
     Scale(&'static str),
+    /// A device that no node could have.
+    #[error("validation failed: annotation {name}: {0}", name = devices::ANNOTATION)]
+    Device(#[source] UnknownDevice),
     /// A GPU was asked for.
     #[error("validation failed: {0}: no Raspberry Pi has this kind of GPU")]
     Gpu(&'static str),
@@ -273,6 +277,9 @@ impl FunctionSpec {
             read_only_root: written.read_only_root_filesystem,
         };
         spec.check_amounts()?;
+        spec.asked_devices()
+            .map_or(Ok(Devices::default()), str::parse)
+            .map_err(SpecError::Device)?;
         spec.scale_label("min").map_err(|()| SpecError::Scale("min"))?;
         spec.scale_label("max").map_err(|()| SpecError::Scale("max"))?;
         Ok(spec)
@@ -317,6 +324,15 @@ impl FunctionSpec {
     /// Most CPU that one replica may use, where the user set one.
     pub fn cpu_limit(&self) -> Option<Cpu> {
         self.limits.as_ref()?.cpu.as_ref().map(|c| c.value)
+    }
+
+    fn asked_devices(&self) -> Option<&str> {
+        self.annotations.get(devices::ANNOTATION).map(String::as_str)
+    }
+
+    /// Devices of its node that it asks for.
+    pub fn devices(&self) -> Devices {
+        self.asked_devices().map(Devices::known_in).unwrap_or_default()
     }
 
     fn scale_label(&self, which: &str) -> Result<Option<u32>, ()> {
@@ -482,11 +498,22 @@ mod tests {
                 "com.openfaas.scale.min",
             ),
             (r#","limits":{"nvidia.com/gpu":"1"}"#, "GPU"),
+            (
+                r#","annotations":{"bramble.devices":"gpio,lamp"}"#,
+                "bramble.devices: there is no device `lamp`; there are gpio, i2c, spi, camera, serial",
+            ),
         ];
         for (extra, word) in cases {
             let error = check(extra).unwrap_err().to_string();
             assert!(error.contains(word), "{extra}: {error}");
         }
+    }
+
+    #[test]
+    fn devices_are_asked_for_by_an_annotation_and_none_without() {
+        assert!(check("").unwrap().devices().is_empty());
+        let spec = check(r#","annotations":{"bramble.devices":"i2c, gpio"}"#).unwrap();
+        assert_eq!(spec.devices().to_string(), "gpio, i2c");
     }
 
     #[test]

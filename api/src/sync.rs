@@ -20,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    devices::Devices,
     ids::{FunctionName, Generation, NodeId, ReplicaId},
     images::{Holdings, ImageFacts},
     join::BrambleId,
@@ -207,6 +208,9 @@ pub struct DesiredReplica {
     /// Versions of the secrets that it is to be given, by name; their values are asked for (`api::secrets`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, u64>,
+    /// Devices that it is to be given: those that it asks for, as far as an admin allowed them on this node.
+    #[serde(default, skip_serializing_if = "Devices::is_empty")]
+    pub devices: Devices,
 }
 
 /// Where every function is answered: all that a gateway needs to carry invocations.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    devices::Devices,
     ids::{NodeId, ReplicaId},
     join::BrambleId,
     light::Light,
@@ -79,6 +80,20 @@ pub struct Node {
     /// What its light was last told to say; absent while this leader has told it nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub light: Option<Light>,
+    /// Devices that it could give to functions.
+    #[serde(default)]
+    pub devices: Devices,
+    /// Devices that an admin allowed functions to use there, whether it has them at this moment or not.
+    #[serde(default)]
+    pub devices_allowed: Devices,
+}
+
+/// Body of PUT `/api/v1/nodes/{name}/devices`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowDevices {
+    /// Names of all devices that functions may use on this node from now on; none takes all back.
+    pub allow: Vec<String>,
 }
 
 /// Body of POST `/api/v1/nodes/{name}/identify`.

@@ -13,7 +13,8 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId, Timestamp,
+    Cpu, Device, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId,
+    Timestamp,
     images::{
         Brought, Cleaned, CredentialsAnswer, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant,
         Loaded, RegistryCredentials, UsedImages,
@@ -113,6 +114,7 @@ fn a_sync_request_is_written_as_it_always_was() {
             engine: EngineKind::Docker,
             version: "0.1.0".to_owned(),
             serial: None,
+            devices: Default::default(),
         },
         vitals: NodeVitals {
             uptime_s: 60,
@@ -183,6 +185,9 @@ fn a_sync_request_is_written_as_it_always_was() {
         },
     };
     matches_golden("sync-request", &request);
+    let mut with_devices = request;
+    with_devices.facts.devices = [Device::Gpio, Device::Camera].into_iter().collect();
+    matches_golden("sync-request-devices", &with_devices);
 }
 
 #[test]
@@ -197,6 +202,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
                 spec: spec(),
                 image: Some(Arc::new(image())),
                 secrets: Default::default(),
+                devices: Default::default(),
             },
         )])),
         routes: Some(Routes {
@@ -227,7 +233,12 @@ fn a_sync_answer_is_written_as_it_always_was() {
         work: false,
         dissolved: None,
     };
+    let mut with_devices = orders.clone();
+    for replica in with_devices.desired.iter_mut().flat_map(BTreeMap::values_mut) {
+        replica.devices = [Device::Gpio].into_iter().collect();
+    }
     matches_golden("sync-answer-orders", &SyncAnswer::Orders(orders));
+    matches_golden("sync-answer-orders-devices", &SyncAnswer::Orders(with_devices));
     matches_golden(
         "sync-answer-not-leader",
         &SyncAnswer::NotLeader {

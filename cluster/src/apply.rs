@@ -3,6 +3,7 @@
 //! Runs on every controller, in every version of this program that is out there, so it decides nothing: no clock, no
 //! randomness, no scheduling; what was decided is in the command. A refused command leaves the state as it was.
 
+mod devices;
 mod dissolving;
 mod functions;
 mod images;
@@ -99,6 +100,7 @@ impl Change<'_> {
             Action::UpdateFacts { id, facts } => self.update_facts(id, *facts),
             Action::MarkNode { id, phase } => self.mark_node(id, phase),
             Action::Cordon { id, cordoned } => self.cordon(id, cordoned),
+            Action::AllowDevices { id, devices } => self.allow_devices(id, devices),
             Action::RemoveNode { id } => self.remove_node(id),
             Action::ReplaceNode { id, old } => self.replace_node(id, old),
             Action::Lead { id } => self.lead(id),

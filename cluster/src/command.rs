@@ -10,7 +10,8 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, SessionId, Timestamp,
+    Cpu, Devices, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, Platform, ReplicaId, SessionId,
+    Timestamp,
     images::{Cleaned, ImageFacts},
     join::BrambleId,
     light::LightSettings,
@@ -167,6 +168,13 @@ pub enum Action {
         id: NodeId,
         /// Whether it takes nothing new from now on.
         cordoned: bool,
+    },
+    /// Say which devices of a node functions may use.
+    AllowDevices {
+        /// Who it is.
+        id: NodeId,
+        /// All that they may use from now on; none takes all back.
+        devices: Devices,
     },
     /// Put a node out of the bramble for good.
     RemoveNode {
@@ -444,6 +452,10 @@ impl fmt::Display for Action {
             },
             Self::Cordon { id, cordoned: true } => write!(f, "cordon node {id}"),
             Self::Cordon { id, cordoned: false } => write!(f, "uncordon node {id}"),
+            Self::AllowDevices { id, devices } if devices.is_empty() => {
+                write!(f, "allow no devices on node {id}")
+            }
+            Self::AllowDevices { id, devices } => write!(f, "allow {devices} on node {id}"),
             Self::RemoveNode { id } => write!(f, "remove node {id}"),
             Self::ReplaceNode { id, old } => write!(f, "node {id} goes on as node {old}"),
             Self::Lead { id } => write!(f, "node {id} leads"),

@@ -9,7 +9,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use api::{
-    Cpu, FunctionSpec, Memory, NodeId, Platform,
+    Cpu, Devices, FunctionSpec, Memory, NodeId, Platform,
     images::{ImageFacts, built_in},
     node::EngineKind,
     spec::{Constraint, ConstraintKey},
@@ -92,6 +92,22 @@ pub enum Reason {
     NoImage(String),
     /// It is not what a constraint asks for.
     Constraint(String),
+    /// It does not offer devices that the function asks for.
+    NoDevices {
+        /// How it runs replicas.
+        engine: EngineKind,
+        /// Which it lacks.
+        lacking: Devices,
+    },
+    /// No admin has allowed functions to use devices there that the function asks for.
+    DevicesNotAllowed {
+        /// The node's name, for the command that allows it.
+        node: String,
+        /// Which are not allowed.
+        refused: Devices,
+        /// What would have to be allowed in all.
+        wanted: Devices,
+    },
     /// Not enough memory is left.
     Memory {
         /// What one replica asks for.
@@ -152,6 +168,27 @@ impl fmt::Display for Reason {
             Self::ImageUnknown => f.write_str("waits until the image is found"),
             Self::NoImage(problem) => f.write_str(problem),
             Self::Constraint(text) => write!(f, "does not match the constraint {text}"),
+            Self::NoDevices {
+                engine: EngineKind::Process,
+                lacking,
+            } => write!(
+                f,
+                "its engine (process) gives functions no devices, and the function asks for {lacking}; install Docker \
+                 on it"
+            ),
+            Self::NoDevices { lacking, .. } => {
+                write!(f, "has no {lacking} to offer, which the function asks for")
+            }
+            Self::DevicesNotAllowed {
+                node,
+                refused,
+                wanted,
+            } => write!(
+                f,
+                "has {refused}, but nobody has allowed functions to use that; an admin does by `bramble nodes devices \
+                 {node} --allow {}`",
+                wanted.typed()
+            ),
             Self::Memory { wanted, free, of } => {
                 write!(f, "no memory left: {wanted} wanted, {free} of {of} free")
             }
@@ -279,7 +316,29 @@ pub fn unfit(node: &Node, wish: Wish<'_>) -> Option<Reason> {
         .constraints
         .iter()
         .find(|constraint| !meets(node, constraint));
-    unmet.map(|constraint| Reason::Constraint(constraint.text.clone()))
+    unmet
+        .map(|constraint| Reason::Constraint(constraint.text.clone()))
+        .or_else(|| no_devices(node, wish))
+        .or_else(|| forbidden(node, wish))
+}
+
+fn no_devices(node: &Node, wish: Wish<'_>) -> Option<Reason> {
+    let lacking = wish.spec.devices().without(&node.facts.devices);
+    (!lacking.is_empty()).then_some(Reason::NoDevices {
+        engine: node.facts.engine,
+        lacking,
+    })
+}
+
+/// Why `wish` must not run on `node`, if so, though it could: nobody has allowed it the devices that it asks for.
+pub fn forbidden(node: &Node, wish: Wish<'_>) -> Option<Reason> {
+    let asked = wish.spec.devices();
+    let refused = asked.without(&node.devices_allowed);
+    (!refused.is_empty()).then(|| Reason::DevicesNotAllowed {
+        node: node.facts.name.clone(),
+        refused,
+        wanted: asked.either(&node.devices_allowed),
+    })
 }
 
 fn meets(node: &Node, constraint: &Constraint) -> bool {

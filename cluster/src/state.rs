@@ -11,8 +11,8 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId,
-    Timestamp,
+    Cpu, Devices, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, ReplicaId, Revision,
+    SessionId, Timestamp,
     images::{ImageFacts, built_in},
     join::BrambleId,
     light::LightSettings,
@@ -115,12 +115,15 @@ pub struct Node {
     /// What somebody said of it as a controller.
     #[serde(default, skip_serializing_if = "Wish::is_none")]
     pub wish: Wish,
+    /// Devices that an admin allowed functions to use on it, whether it has them or not.
+    #[serde(default, skip_serializing_if = "Devices::is_empty")]
+    pub devices_allowed: Devices,
     /// When it was admitted.
     pub joined: Timestamp,
     /// Revision at which its desired set changed last: the number of its [`Generation`].
     pub generation: u64,
     /// Revision at which it last changed whether and what it can take: phase, cordon, memory, cores, platforms,
-    /// engine. A placement that was planned on another one is stale.
+    /// engine, devices. A placement that was planned on another one is stale.
     pub epoch: u64,
 }
 

@@ -114,6 +114,7 @@ fn change(replica: &Replica, report: Option<&ReplicaReport>) -> Option<PhaseChan
 
 /// All that `node` should run.
 pub fn desired(state: &State, node: NodeId) -> BTreeMap<ReplicaId, DesiredReplica> {
+    let allowed = state.node(node).map(|node| &node.devices_allowed);
     let its = state
         .replicas_on(node)
         .filter(|(_, replica)| !replica.is_draining());
@@ -125,6 +126,9 @@ pub fn desired(state: &State, node: NodeId) -> BTreeMap<ReplicaId, DesiredReplic
             spec: spec.as_ref().clone(),
             image: function.image_of(replica.version).cloned(),
             secrets: versions(state, function, replica.version),
+            devices: allowed
+                .map(|allowed| spec.devices().both(allowed))
+                .unwrap_or_default(),
         };
         Some((id, desired))
     })

@@ -48,6 +48,7 @@ pub(crate) fn facts(number: u128, mib: u32) -> NodeFacts {
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
         serial: None,
+        devices: Default::default(),
     }
 }
 
@@ -145,6 +146,14 @@ impl World {
         self.does(Action::Cordon {
             id: pi(number),
             cordoned: true,
+        })
+    }
+
+    /// Lets functions use `devices` of Pi `number`: names with commas in between.
+    pub(crate) fn allowed(self, number: u128, devices: &str) -> Self {
+        self.does(Action::AllowDevices {
+            id: pi(number),
+            devices: devices.parse().unwrap(),
         })
     }
 

@@ -235,6 +235,8 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
                 .filter(|_| node.phase == NodePhase::Up)
                 .map(|(_, old)| old.facts.name.clone()),
             light: memory.light(*id).filter(|_| node.phase == NodePhase::Up).cloned(),
+            devices: facts.devices.clone(),
+            devices_allowed: node.devices_allowed.clone(),
         }
     };
     let mut nodes: Vec<_> = state.nodes().iter().map(view).collect();

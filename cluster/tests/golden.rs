@@ -14,7 +14,8 @@ use std::{
 };
 
 use api::{
-    Cpu, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId, Timestamp,
+    Cpu, Device, FunctionName, FunctionSpec, Memory, NodeFacts, NodeId, ReplicaId, Revision, SessionId,
+    Timestamp,
     images::{Cleaned, ImageFacts, ImageSource, ImageVariant},
     join::BrambleId,
     light::LightSettings,
@@ -76,6 +77,7 @@ fn facts() -> Box<NodeFacts> {
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
         serial: None,
+        devices: Default::default(),
     })
 }
 
@@ -439,6 +441,37 @@ fn a_state_with_secrets_and_controllers_is_written_as_it_always_was() {
     matches_golden("state-later", &state);
 }
 
+/// A node with devices, of which functions may use some.
+fn with_devices() -> [Action; 3] {
+    let found = Action::Found {
+        name: "bramble".to_owned(),
+    };
+    let mut facts = facts();
+    facts.devices = [Device::Gpio, Device::I2c].into_iter().collect();
+    let admit = Action::AdmitNode {
+        id: id(),
+        facts,
+        controller: false,
+        awaited: false,
+    };
+    let allow = Action::AllowDevices {
+        id: id(),
+        devices: [Device::Gpio].into_iter().collect(),
+    };
+    [found, admit, allow]
+}
+
+#[test]
+fn a_state_with_devices_is_written_as_it_always_was() {
+    let mut state = State::default();
+    for action in with_devices() {
+        let at = Timestamp::from_millis(1_795_228_830_000);
+        let outcome = state.apply(Command::by_user("ada", at, action));
+        assert!(matches!(outcome, Outcome::Applied(_)), "{outcome}");
+    }
+    matches_golden("state-devices", &state);
+}
+
 /// A bramble that somebody has used and given up.
 fn ended() -> (State, Action) {
     let into = BrambleId::from_number(0x1122_3344);
@@ -496,7 +529,9 @@ fn every_command_is_written_as_it_always_was() {
         .chain(later_actions())
         .chain(newest_actions())
         .chain(signing_in());
-    for (kind, action) in all.chain([("dissolve", dissolve)]) {
+    let [_, admit, allow] = with_devices();
+    let devices = [("admit-node-with-devices", admit), ("allow-devices", allow)];
+    for (kind, action) in all.chain([("dissolve", dissolve)]).chain(devices) {
         let at = Timestamp::from_millis(1_795_228_830_000);
         matches_golden(&format!("command-{kind}"), &Command::by_user("ada", at, action));
     }

@@ -116,6 +116,7 @@ fn facts(node: u8, mib: u32) -> Box<NodeFacts> {
         engine: EngineKind::Docker,
         version: "0.1.0".to_owned(),
         serial: None,
+        devices: Default::default(),
     })
 }
 

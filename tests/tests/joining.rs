@@ -108,6 +108,7 @@ fn introduction(announcement: &Announcement, address: SocketAddr) -> Introductio
             engine: EngineKind::Process,
             version: announcement.version.clone(),
             serial: None,
+            devices: Default::default(),
         },
         serial: None,
         formerly: None,

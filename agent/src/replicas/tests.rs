@@ -23,6 +23,7 @@ fn function(extra: &str) -> DesiredReplica {
         spec: FunctionSpec::check(&written, "").unwrap(),
         image: None,
         secrets: Default::default(),
+        devices: Default::default(),
     }
 }
 

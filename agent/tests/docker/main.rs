@@ -405,6 +405,7 @@ fn a_docker_that_does_not_answer_is_told_in_words() {
         bramble: "test".to_owned(),
         builtin_dir: "/nonexistent".into(),
         secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
+        root: "/".into(),
         yard: agent::engine::docker::Yard::new(Some("/nonexistent/docker.sock".to_owned())),
         sources: agent::images::Sources::none(),
     };
@@ -418,4 +419,60 @@ fn a_docker_that_does_not_answer_is_told_in_words() {
         error.contains("Docker does not answer at /nonexistent/docker.sock"),
         "{error}"
     );
+}
+
+/// Below a root of its own, zeros under the name of the chip of the pins. Where the test may make devices it has a
+/// group that nobody is in.
+fn zeros_for_pins() -> tempfile::TempDir {
+    use rustix::fs::{CWD, FileType, Mode, chown, makedev, mknodat};
+
+    let root = tempfile::tempdir().unwrap();
+    let chip = root.path().join("dev/gpiochip0");
+    std::fs::create_dir(root.path().join("dev")).unwrap();
+    let made = mknodat(
+        CWD,
+        &chip,
+        FileType::CharacterDevice,
+        Mode::from_raw_mode(0o660),
+        makedev(1, 5),
+    );
+    match made {
+        Ok(()) => {
+            chown(&chip, None, Some(rustix::fs::Gid::from_raw(54_321))).unwrap();
+            std::fs::set_permissions(&chip, std::os::unix::fs::PermissionsExt::from_mode(0o660)).unwrap();
+        }
+        Err(_) => std::os::unix::fs::symlink("/dev/zero", &chip).unwrap(),
+    }
+    root
+}
+
+#[test]
+fn a_replica_uses_the_device_that_it_was_allowed_as_an_ordinary_user() {
+    with_docker(async |world| {
+        let root = zeros_for_pins();
+        world.config.root = root.path().to_owned();
+        world.restart_agent().await;
+        let mut reads = sh(
+            "head -c 3 /dev/gpiochip0",
+            r#","annotations":{"bramble.devices":"gpio"}"#,
+        );
+        let words = world.refusal(start(R1, reads.clone())).await;
+        assert!(words.contains("nobody has allowed that on this node"), "{words}");
+        assert!(world.list().await.is_empty());
+
+        reads.devices = "gpio".parse().unwrap();
+        world.run(start(R1, reads)).await;
+        let address = world.ready(R1).await;
+        assert_eq!(invoke(address, b"").await, (200, vec![0; 3]));
+        let host = world.inspect(R1).await.host_config.unwrap();
+        assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
+        assert_eq!(host.devices.unwrap()[0].cgroup_permissions.as_deref(), Some("rw"));
+
+        // One that does not ask has nothing, allowed or not.
+        let mut other = sh("head -c 3 /dev/gpiochip0", "");
+        other.devices = "gpio".parse().unwrap();
+        world.run(start(R2, other)).await;
+        let address = world.ready(R2).await;
+        assert_eq!(invoke(address, b"").await.0, 500);
+    });
 }

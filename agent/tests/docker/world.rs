@@ -89,6 +89,7 @@ pub(crate) fn desired(name: &str, image: &str, extra: &str) -> DesiredReplica {
         spec: FunctionSpec::check(&written, "").unwrap(),
         image: None,
         secrets: Default::default(),
+        devices: Default::default(),
     }
 }
 
@@ -115,6 +116,7 @@ impl World {
             bramble: "test".to_owned(),
             builtin_dir: builtin_dir(),
             secrets_dir: std::env::temp_dir().join("bramble-test-secrets"),
+            root: "/".into(),
             yard: docker::Yard::new(None),
             sources: Sources::none(),
         };

@@ -1,6 +1,9 @@
 //! `bramble nodes …`: who waits to be let in, and who is part of the bramble.
 
-use api::v1::WaitingNode;
+use api::{
+    Devices,
+    v1::{AllowDevices, Node, WaitingNode},
+};
 use clap::{Args, Subcommand};
 use http::Method;
 
@@ -23,6 +26,8 @@ pub(crate) enum NodesCommand {
     Refuse(OneArgs),
     /// Have a node whose card was flashed anew go on as the one that it was: its name, and all that was said of it
     Replace(OneArgs),
+    /// Say which devices of a node functions may use: pins, buses, cameras
+    Devices(DevicesArgs),
     /// Put a node out of the bramble; it stays out until somebody admits it again
     Remove(OneArgs),
 }
@@ -63,6 +68,36 @@ pub(crate) struct AdmitArgs {
     replace: bool,
 }
 
+/// What `nodes devices` is told.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  bramble nodes devices pi-4b-7f2a                     what it offers, and what functions may use
+  bramble nodes devices pi-4b-7f2a --allow gpio
+  bramble nodes devices pi-4b-7f2a --allow gpio,i2c    these, and no others
+  bramble nodes devices pi-4b-7f2a --none              take all back
+
+A function asks for devices by an annotation: bramble deploy … --annotation bramble.devices=gpio")]
+pub(crate) struct DevicesArgs {
+    #[command(flatten)]
+    one: OneArgs,
+
+    /// All devices that functions may use from now on: gpio, i2c, spi, camera, serial
+    #[arg(long, value_name = "DEVICES", value_parser = some_devices)]
+    allow: Option<Devices>,
+
+    /// Let functions use none
+    #[arg(long, conflicts_with = "allow")]
+    none: bool,
+}
+
+fn some_devices(text: &str) -> Result<Devices, String> {
+    match text.parse::<Devices>() {
+        Ok(devices) if devices.is_empty() => Err("name at least one, or say --none".to_owned()),
+        Ok(devices) => Ok(devices),
+        Err(unknown) => Err(unknown.to_string()),
+    }
+}
+
 /// Does it.
 pub(crate) async fn run(command: NodesCommand, out: &Out) -> Result<(), Failure> {
     match command {
@@ -78,6 +113,7 @@ pub(crate) async fn run(command: NodesCommand, out: &Out) -> Result<(), Failure>
             post(&api, &format!("/api/v1/nodes/{}/replace", args.node)).await?;
             out.line(format!("{} goes on as the node that it was.", args.node))
         }
+        NodesCommand::Devices(args) => devices(args, out).await,
         NodesCommand::Remove(args) => {
             let api = args.target.connect(None).await?;
             let path = format!("/api/v1/nodes/{}", args.node);
@@ -175,6 +211,48 @@ async fn admit(args: AdmitArgs, out: &Out) -> Result<(), Failure> {
     })
 }
 
+async fn devices(args: DevicesArgs, out: &Out) -> Result<(), Failure> {
+    let api = args.one.target.connect(None).await?;
+    let name = &args.one.node;
+    let allow = args.allow.or(args.none.then(Devices::default));
+    if let Some(allow) = &allow {
+        let body = AllowDevices {
+            allow: allow.iter().map(|device| device.to_string()).collect(),
+        };
+        let path = format!("/api/v1/nodes/{name}/devices");
+        api.send_json(Method::PUT, &path, &body).await?;
+    }
+    let nodes: Vec<Node> = api.get("/api/v1/nodes").await?;
+    let Some(node) = nodes.into_iter().find(|node| node.name == *name) else {
+        return Err(Failure::not_found(format!(
+            "no node {name} in this bramble: `bramble nodes` shows all"
+        )));
+    };
+    // What was just said, if a controller that is a moment behind answers.
+    let allowed = allow.unwrap_or(node.devices_allowed);
+    for line in told(name, &node.devices, &allowed) {
+        out.line(line)?;
+    }
+    Ok(())
+}
+
+/// What a node offers to functions, and what of it they may use.
+fn told(name: &str, offered: &Devices, allowed: &Devices) -> Vec<String> {
+    let mut told = vec![match offered.is_empty() {
+        true => format!("{name} offers no devices to functions."),
+        false => format!("{name} offers {offered}."),
+    }];
+    told.push(match allowed.is_empty() {
+        true => format!("Functions may use no devices of {name}."),
+        false => format!("Functions may use {allowed} of {name}, if they ask for it."),
+    });
+    let absent = allowed.without(offered);
+    if !absent.is_empty() {
+        told.push(format!("Not there at this moment: {absent}."));
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use api::NodeId;
@@ -213,5 +291,37 @@ mod tests {
         assert_eq!(note(&node), "was removed before");
         node.replaces = Some("pi-4b-7f2a".to_owned());
         assert_eq!(note(&node), "seems to be pi-4b-7f2a with a new card");
+    }
+
+    #[test]
+    fn devices_are_told_with_what_is_allowed_and_what_is_missing() {
+        let devices = |text: &str| text.parse::<Devices>().unwrap();
+        assert_eq!(
+            told("desk", &devices("gpio,i2c"), &devices("")),
+            ["desk offers gpio, i2c.", "Functions may use no devices of desk."]
+        );
+        assert_eq!(
+            told("desk", &devices("gpio"), &devices("gpio,camera")),
+            [
+                "desk offers gpio.",
+                "Functions may use gpio, camera of desk, if they ask for it.",
+                "Not there at this moment: camera."
+            ]
+        );
+        assert_eq!(
+            told("desk", &devices(""), &devices(""))[0],
+            "desk offers no devices to functions."
+        );
+    }
+
+    #[test]
+    fn taking_all_back_has_to_be_said_and_unknown_devices_are_named() {
+        assert_eq!(some_devices("i2c,gpio").unwrap().typed(), "gpio,i2c");
+        assert!(some_devices("").unwrap_err().contains("--none"));
+        assert!(
+            some_devices("gpu")
+                .unwrap_err()
+                .contains("there is no device `gpu`")
+        );
     }
 }

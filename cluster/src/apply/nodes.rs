@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{NodeFacts, NodeId, sync::Phase};
+use api::{Devices, NodeFacts, NodeId, sync::Phase};
 
 use super::Change;
 use crate::{
@@ -37,6 +37,7 @@ impl Change<'_> {
             controller,
             given_name: None,
             wish: Wish::None,
+            devices_allowed: Devices::default(),
             joined: self.at,
             generation: self.revision,
             epoch: self.revision,
@@ -117,7 +118,16 @@ impl Change<'_> {
         if let Some(name) = &node.given_name {
             facts.name.clone_from(name);
         }
-        let placing = |f: &NodeFacts| (f.memory, f.cpu, f.platforms.clone(), f.engine, f.name.clone());
+        let placing = |f: &NodeFacts| {
+            (
+                f.memory,
+                f.cpu,
+                f.platforms.clone(),
+                f.engine,
+                f.name.clone(),
+                f.devices.clone(),
+            )
+        };
         if placing(&node.facts) != placing(&facts) {
             node.epoch = self.revision;
         }
@@ -190,7 +200,7 @@ impl Change<'_> {
     }
 
     /// Whatever people said of the old one holds for the new one: its name, whether it should be a controller, whether
-    /// it takes anything new.
+    /// it takes anything new, which of its devices functions may use.
     pub(super) fn replace_node(&mut self, id: NodeId, old: NodeId) -> Result<(), Refusal> {
         self.node(id)?;
         let was = self.node(old)?.clone();
@@ -204,6 +214,7 @@ impl Change<'_> {
         node.given_name = Some(was.facts.name.clone());
         node.wish = was.wish;
         node.cordoned |= was.cordoned;
+        node.devices_allowed = was.devices_allowed;
         node.epoch = revision;
         self.record(
             None,
@@ -245,7 +256,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn node(&mut self, id: NodeId) -> Result<&mut Node, Refusal> {
+    pub(super) fn node(&mut self, id: NodeId) -> Result<&mut Node, Refusal> {
         let node = self.state.nodes.get_mut(&id);
         node.map(Arc::make_mut).ok_or(Refusal::NoSuchNode(id))
     }

@@ -48,8 +48,8 @@ pub(super) struct Done {
 }
 
 impl<'a, 'd> Rollout<'a, 'd> {
-    /// Sorts the function's `replicas`. The `evicted` ones and those that fail where they could never run leave at
-    /// once and are replaced like any that is missing.
+    /// Sorts the function's `replicas`. The `evicted` ones, those that fail where they could never run, and those
+    /// whose node's devices they may use no longer leave at once and are replaced like any that is missing.
     pub(super) fn new(
         name: &'a FunctionName,
         function: &'a Function,
@@ -77,7 +77,8 @@ impl<'a, 'd> Rollout<'a, 'd> {
             let misplaced = || {
                 let wish = Wish::of_version(function, replica.version);
                 let unfit = wish.is_none_or(|wish| schedule::unfit(node, wish).is_some());
-                replica.phase == Phase::Failing && unfit
+                let forbidden = wish.is_some_and(|wish| schedule::forbidden(node, wish).is_some());
+                forbidden || (replica.phase == Phase::Failing && unfit)
             };
             if node.phase == NodePhase::Down {
                 rollout.lost.push((id, replica));

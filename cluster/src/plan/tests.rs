@@ -300,6 +300,7 @@ fn a_plan_that_comes_too_late_is_refused() {
     assert_eq!(late(|world| world.down(2)), node_changed);
     assert_eq!(late(|world| world.down(2).up(2)), node_changed);
     assert_eq!(late(|world| world.cordoned(2)), node_changed);
+    assert_eq!(late(|world| world.allowed(2, "gpio")), node_changed);
     assert_eq!(
         late(|world| world.does(Action::RemoveNode { id: pi(2) })),
         node_changed
@@ -337,4 +338,59 @@ fn a_placement_must_say_what_it_relied_on() {
         drain,
     });
     assert_eq!(outcome, Outcome::Refused(Refusal::Stale(Stale::Unfounded)));
+}
+
+#[test]
+fn a_function_leaves_a_node_whose_devices_it_may_use_no_longer() {
+    let gpio = |facts: &mut api::NodeFacts| facts.devices = "gpio".parse().unwrap();
+    let world = bramble()
+        .node_with(1, 924, gpio)
+        .node_with(2, 924, gpio)
+        .allowed(1, "gpio")
+        .allowed(2, "gpio,i2c")
+        .deployed(r#"blink,"annotations":{"bramble.devices":"gpio"}"#)
+        .deployed("env")
+        .scaled("blink", 2)
+        .scaled("env", 2)
+        .settled();
+    assert_eq!(world.spread("blink"), [(1, 1), (2, 1)]);
+    // What it does not use may change.
+    let world = world.allowed(2, "gpio");
+    assert!(world.plan().actions.is_empty());
+    let world = world.allowed(1, "").settled();
+    assert_eq!(world.spread("blink"), [(2, 2)]);
+    assert_eq!(world.spread("env"), [(1, 1), (2, 1)], "others stay");
+    let world = world.allowed(2, "i2c").settled();
+    assert_eq!(world.spread("blink"), []);
+    assert_eq!(world.plan().refusals[&name("blink")].len(), 2);
+}
+
+#[test]
+fn a_device_that_is_pulled_out_moves_its_function_once_that_fails() {
+    let gpio = |facts: &mut api::NodeFacts| facts.devices = "gpio".parse().unwrap();
+    let world = bramble()
+        .node_with(1, 924, gpio)
+        .allowed(1, "gpio")
+        .deployed(r#"blink,"annotations":{"bramble.devices":"gpio"}"#)
+        .settled();
+    let world = world.does(Action::UpdateFacts {
+        id: pi(1),
+        facts: Box::new(facts(1, 924)),
+    });
+    assert!(
+        world.plan().actions.is_empty(),
+        "it goes on: the device may come back"
+    );
+    let id = *world.state.replicas().keys().next().unwrap();
+    let change = crate::command::PhaseChange {
+        phase: Phase::Failing,
+        reason: String::new(),
+        restarts: 1,
+    };
+    let world = world.does(Action::ReplicaPhases {
+        node: pi(1),
+        changes: [(id, change)].into(),
+        gone: BTreeSet::new(),
+    });
+    assert_eq!(world.settled().spread("blink"), []);
 }

@@ -181,3 +181,53 @@ fn nodes_that_are_down_or_cordoned_take_nothing_new() {
     assert_eq!(refusals[&pi(1)], "is unplugged or out of reach");
     assert_eq!(refusals[&pi(2)], "is cordoned");
 }
+
+const BLINK: &str = r#"blink,"annotations":{"bramble.devices":"gpio"}"#;
+
+fn offers(devices: &str) -> impl FnOnce(&mut api::NodeFacts) {
+    let devices = devices.parse().unwrap();
+    |facts| facts.devices = devices
+}
+
+#[test]
+fn only_a_node_that_offers_the_device_and_may_give_it_takes_the_function() {
+    let world = bramble()
+        .node(1, 700)
+        .node_with(2, 924, offers("gpio,i2c"))
+        .node_with(3, 924, offers("gpio"));
+    assert_eq!(schedule(&world, "env"), Ok(pi(2)), "others go anywhere");
+    let refusals = schedule(&world, BLINK).unwrap_err();
+    assert_eq!(
+        refusals[&pi(1)],
+        "has no gpio to offer, which the function asks for"
+    );
+    assert_eq!(
+        refusals[&pi(2)],
+        "has gpio, but nobody has allowed functions to use that; an admin does by `bramble nodes devices \
+         pi-3b-plus-0002 --allow gpio`"
+    );
+    let world = world.allowed(3, "gpio").allowed(1, "gpio");
+    assert_eq!(schedule(&world, BLINK), Ok(pi(3)), "allowed is not offered");
+}
+
+#[test]
+fn every_device_that_is_asked_for_has_to_be_allowed_and_the_cure_keeps_what_is() {
+    let world = bramble()
+        .node_with(1, 924, offers("gpio,i2c,camera"))
+        .allowed(1, "i2c,camera");
+    let both = r#"blink,"annotations":{"bramble.devices":"gpio,i2c"}"#;
+    assert_eq!(
+        refusal(&world, both),
+        "has gpio, but nobody has allowed functions to use that; an admin does by `bramble nodes devices \
+         pi-3b-plus-0001 --allow gpio,i2c,camera`"
+    );
+    assert_eq!(schedule(&world.allowed(1, "gpio,i2c"), both), Ok(pi(1)));
+}
+
+#[test]
+fn a_node_without_docker_says_that_it_gives_no_devices() {
+    let world = bramble()
+        .node_with(1, 924, |facts| facts.engine = EngineKind::Process)
+        .allowed(1, "gpio");
+    assert!(refusal(&world, BLINK).contains("install Docker on it"));
+}

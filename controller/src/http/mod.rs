@@ -105,6 +105,10 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             needs(ChangeNodes, put(nodes::wish_controller)),
         )
         .route(
+            "/api/v1/nodes/{name}/devices",
+            needs(ChangeNodes, put(nodes::allow_devices)),
+        )
+        .route(
             "/api/v1/nodes/{name}/identify",
             needs(ChangeNodes, post(nodes::identify)),
         )

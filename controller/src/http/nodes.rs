@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use api::{NodeId, light::LightSettings, settings::is_host_name, v1};
+use api::{
+    Device, Devices, NodeId, devices::UnknownDevice, light::LightSettings, settings::is_host_name, v1,
+};
 use axum::{
     Extension, Json,
     body::Bytes,
@@ -298,6 +300,28 @@ pub(crate) async fn wish_controller(
         Ok(())
     };
     said(wish().await)
+}
+
+/// PUT `/api/v1/nodes/{name}/devices`: which devices of a node functions may use; all others they may not.
+pub(crate) async fn allow_devices(
+    State(controller): State<Controller>,
+    Extension(SignedIn { user }): Extension<SignedIn>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Response {
+    let allow = async || {
+        let v1::AllowDevices { allow } = read(&body)?;
+        let devices = allow.iter().map(|device| device.parse::<Device>());
+        let devices: Devices = devices
+            .collect::<Result<_, UnknownDevice>>()
+            .map_err(|unknown| ApiError::bad_request(unknown.to_string()))?;
+        let id = node(&controller, &name)?;
+        controller
+            .change(&user, Action::AllowDevices { id, devices })
+            .await?;
+        Ok(())
+    };
+    said(allow().await)
 }
 
 /// POST `/api/v1/first-visit`: chooses the admin password, once. Open to whoever knows the code.

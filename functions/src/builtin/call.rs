@@ -114,6 +114,13 @@ impl Call {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// With the fields of a form that was sent as options too; what the address says counts first.
+    pub(crate) fn with_form(mut self) -> Self {
+        let fields = self.form();
+        self.query.extend(fields);
+        self
+    }
+
     /// An option that is a number within `range`.
     pub(crate) fn number<T>(&self, name: &str, range: RangeInclusive<T>, otherwise: T) -> Result<T, Refusal>
     where

@@ -124,6 +124,7 @@ static BUILTINS: &[Builtin] = &[
     waiting!("curl", 64 * KIB, network::curl::answer),
     waiting!("hey", 64 * KIB, network::hey::answer),
     waiting!("nslookup", KIB, network::nslookup::answer),
+    waiting!("blink", KIB, machine::blink::answer),
     quick("guestbook", 16 * KIB, pages::guestbook::answer),
     waiting!("load-page", KIB, pages::load::answer),
 ];

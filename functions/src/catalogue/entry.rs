@@ -56,6 +56,9 @@ pub(super) struct Function {
     entrypoint: Option<[&'static str; 3]>,
     /// Further variables of its image.
     env: BTreeMap<&'static str, &'static str>,
+    /// Annotations that it is deployed with.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, &'static str>,
     /// The variable that chooses the port it listens on; 8080 without.
     port_env: &'static str,
     /// How much memory a replica should be given.
@@ -101,6 +104,7 @@ impl Function {
             mode: Mode::Serializing,
             entrypoint: None,
             env: BTreeMap::from([QUIET]),
+            annotations: BTreeMap::new(),
             port_env: "port",
             memory: LITTLE,
             read_only_root: false,
@@ -129,6 +133,12 @@ impl Function {
     /// With a further variable in its image.
     pub(super) fn env(mut self, name: &'static str, value: &'static str) -> Self {
         self.env.insert(name, value);
+        self
+    }
+
+    /// Asks for devices of its node: names with commas in between.
+    pub(super) fn asks_for(mut self, devices: &'static str) -> Self {
+        self.annotations.insert("bramble.devices", devices);
         self
     }
 

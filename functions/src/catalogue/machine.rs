@@ -65,5 +65,16 @@ pub(super) fn functions() -> Vec<Function> {
             icon!("echo"),
             post("Hello, bramble!").answers(TEXT, Expected::Exactly("Hello, bramble!")),
         ),
+        Function::server(
+            "blink",
+            [
+                "Blinking light",
+                "Blinks an LED on GPIO 17, or on ?pin=…; on Pis whose pins an admin lets functions use.",
+            ],
+            icon!("blink"),
+            // Where it has no pins it says so, and what to do.
+            get("pin=17&times=3").tells("GPIO 17 "),
+        )
+        .asks_for("gpio"),
     ]
 }

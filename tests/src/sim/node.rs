@@ -84,6 +84,7 @@ impl Node {
             engine: EngineKind::Fake,
             version: "0.1.0".to_owned(),
             serial: None,
+            devices: Default::default(),
         };
         Self {
             id,

@@ -252,6 +252,7 @@ mod tests {
                 engine: EngineKind::Docker,
                 version: "0.1.0".to_owned(),
                 serial: None,
+                devices: Default::default(),
             },
             serial: Some("10000000abcdef01".to_owned()),
             formerly: Some(BrambleId::from_number(9)),

@@ -62,6 +62,7 @@ pub(crate) fn introduction(node: NodeId) -> Introduction {
             engine: EngineKind::Process,
             version: "0.1.0".to_owned(),
             serial: None,
+            devices: Default::default(),
         },
         serial: None,
         formerly: None,

@@ -139,6 +139,7 @@ mod tests {
             spec: FunctionSpec::check(&written, "").unwrap(),
             image: None,
             secrets: Default::default(),
+            devices: Default::default(),
         };
         let labels = Labels::new(ReplicaId(7), &desired, Generation { epoch: 1, number: 4 });
         let can = Capabilities {

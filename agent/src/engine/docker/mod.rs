@@ -5,13 +5,14 @@
 //!   labels   what containers say of themselves create   what a container looks like (pure)
 //!   images   here, fetched or made             network  this node's own
 //!   events   wakes the agent                   ending   why a container ended
-//!   logs     what a container wrote
+//!   logs     what a container wrote             devices  what of this node it may use
 //! ```
 //!
 //! Touches only what carries this node's label. Keeps nothing that it could not read from Docker again.
 
 mod client;
 mod create;
+mod devices;
 mod ending;
 mod events;
 mod images;
@@ -73,6 +74,8 @@ pub struct DockerConfig {
     pub builtin_dir: PathBuf,
     /// Where the secrets of each function are, in a directory of its name.
     pub secrets_dir: PathBuf,
+    /// Where this machine's files are, of which devices are given to containers: `/`.
+    pub root: PathBuf,
     /// Docker's images.
     pub yard: Yard,
     /// Where else images are.
@@ -237,6 +240,8 @@ impl DockerEngine {
             let secrets = self.config.secrets_dir.join(spec.name.to_string());
             create::mount_secrets(&mut body, &secrets);
         }
+        let given = devices::find(&self.config.root, &spec.devices(), &desired.devices)?;
+        devices::give(&mut body, &given);
         let name = create::container_name(replica, spec.name.name(), self.config.node);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let refused = |error: Error| match status(&error) {

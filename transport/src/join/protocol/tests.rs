@@ -45,6 +45,7 @@ fn introduction(node: NodeId) -> Introduction {
             engine: EngineKind::Process,
             version: "0.1.0".to_owned(),
             serial: None,
+            devices: Default::default(),
         },
         serial: None,
         formerly: None,
