@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod failures;
+mod nodes;
 mod operator;
 
 use std::{
@@ -375,6 +376,16 @@ fn every_command_has_help_with_examples_and_shells_complete_them() {
         "secret create",
         "secret update",
         "secret remove",
+        "nodes waiting",
+        "nodes admit",
+        "nodes refuse",
+        "nodes replace",
+        "nodes remove",
+        "nodes rename",
+        "nodes controller",
+        "nodes controllers",
+        "nodes cordon",
+        "nodes uncordon",
     ];
     let plain = ["help", "node", "demo", "store", "secret", "image"];
     for line in names
