@@ -118,7 +118,7 @@ fn nodes_are_let_in_or_turned_away_and_put_out_again() {
         format!("Removed: {wanted}. It stops what it runs, and stays out until somebody admits it again.\n")
     );
     assert_eq!(operator.succeeds("nodes -q"), format!("{leader}\n"));
-    let waits = that_shows(host, &table.pis[1]);
+    let waits = wait_for("it to wait again", || host.waiting().first().cloned());
     let shown = words(&operator.succeeds("nodes waiting"));
     assert_eq!(shown[1..], [row(&waits, "was removed before")]);
     operator.succeeds(&format!("nodes admit {wanted}"));
@@ -228,7 +228,9 @@ fn a_node_is_renamed_cordoned_and_told_whether_to_be_a_controller() {
     wait_for("it to lead", || {
         (shown("window") == "up leader, always").then_some(())
     });
-    assert_eq!(shown(&leader), "up never");
+    wait_for("the other to be none", || {
+        (shown(&leader) == "up never").then_some(())
+    });
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn of(node: &str, what: &str, expression: &str) -> String {
 fn problem(browser: &Browser, node: &str) -> String {
     let said = browser.wait(
         "what stands in the way",
-        &of(node, ".manage .problem", "it.textContent"),
+        &of(node, ".manage .problem", "it.textContent || null"),
     );
     said.as_str().unwrap().to_owned()
 }
