@@ -29,6 +29,12 @@ pub struct Node {
     pub leader: bool,
     /// Whether it runs a controller.
     pub controller: bool,
+    /// What somebody said of it as a controller: `pinned`, `excluded` or `none`.
+    #[serde(default)]
+    pub wish: String,
+    /// Whether it takes nothing new; its phase says so only while it is up.
+    #[serde(default)]
+    pub cordoned: bool,
     /// Memory that its operating system sees.
     pub memory_bytes: u64,
     /// Memory that is promised to replicas, as requests.

@@ -61,6 +61,23 @@ pub enum Wish {
 }
 
 impl Wish {
+    /// All that can be said.
+    const ALL: [Self; 3] = [Self::None, Self::Pinned, Self::Excluded];
+
+    /// The word for it in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Pinned => "pinned",
+            Self::Excluded => "excluded",
+        }
+    }
+
+    /// What this word of the API says.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|wish| wish.word() == word)
+    }
+
     /// Whether nothing was said.
     pub fn is_none(&self) -> bool {
         *self == Self::None

@@ -207,6 +207,8 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
             },
             leader: state.leader() == Some(*id),
             controller: node.controller,
+            wish: node.wish.word().to_owned(),
+            cordoned: node.cordoned,
             memory_bytes: facts.memory.bytes(),
             memory_requested_bytes: requested.get(id).map_or(0, |sum| sum.memory.bytes()),
             memory_for_replicas_bytes: capacity::for_replicas(facts).memory.bytes(),

@@ -55,12 +55,21 @@ export function list(parent, keyOf, make) {
       next.set(key, row);
     }
     for (const [key, row] of rows) if (!next.has(key)) row.element.remove();
-    let place = parent.firstElementChild;
-    for (const { element } of next.values()) {
-      if (element === place) place = place.nextElementSibling;
-      else parent.insertBefore(element, place);
-    }
     rows = next;
+    const all = [...next.values()].map((row) => row.element);
+    // Whatever is moved loses the focus, so all others are put around the one that somebody is in.
+    let fixed = all.findIndex((element) => element.contains(document.activeElement));
+    if (fixed < 0) fixed = all.findIndex((element) => element.parentNode === parent);
+    if (fixed < 0) {
+      parent.append(...all);
+      return;
+    }
+    for (let at = fixed - 1; at >= 0; at -= 1) {
+      if (all[at].nextElementSibling !== all[at + 1]) parent.insertBefore(all[at], all[at + 1]);
+    }
+    for (let at = fixed + 1; at < all.length; at += 1) {
+      if (all[at].previousElementSibling !== all[at - 1]) parent.insertBefore(all[at], all[at - 1].nextElementSibling);
+    }
   };
 }
 

@@ -19,7 +19,8 @@ const MEANING = {
 const LED = "#svgView(viewBox(54,12,24,24))";
 
 /** `{ element, update(node) }`. */
-export function light({ name }) {
+export function light() {
+  let name;
   const picture = h("img", { alt: "", width: 20, height: 20 });
   const button = h("button", { type: "button", hidden: true }, "Identify");
   const element = h("span", { class: "light" }, picture, button);
@@ -35,6 +36,7 @@ export function light({ name }) {
   return {
     element,
     update(now) {
+      name = now.name;
       const says = now.light?.says;
       identifies = says === "identify";
       picture.hidden = !says;

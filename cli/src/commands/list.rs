@@ -20,7 +20,9 @@ use super::{
   bramble nodes --json | jq -r '.[] | select(.phase == \"down\").name'
   bramble nodes -q
   bramble nodes waiting                         who wants to be let in
-  bramble nodes admit pi-4b-7f2a")]
+  bramble nodes admit pi-4b-7f2a
+  bramble nodes rename pi-4b-7f2a window
+  bramble nodes cordon window                   it takes nothing new")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct NodesArgs {
     #[command(subcommand)]
@@ -104,6 +106,22 @@ fn warnings(nodes: &[Node]) -> Vec<String> {
     of_warning.into_iter().map(line).collect()
 }
 
+/// What it does for the bramble, and what somebody said about that.
+fn role(node: &Node) -> String {
+    let is = match (node.leader, node.controller) {
+        (true, _) => "leader",
+        (false, true) => "controller",
+        (false, false) => "",
+    };
+    let should = match node.wish.as_str() {
+        "pinned" => "always",
+        "excluded" => "never",
+        _ => "",
+    };
+    let words: Vec<_> = [is, should].into_iter().filter(|word| !word.is_empty()).collect();
+    words.join(", ")
+}
+
 fn node_table(nodes: &[Node]) -> Table {
     let mut table = Table::new([
         Column::new("NAME"),
@@ -125,11 +143,6 @@ fn node_table(nodes: &[Node]) -> Table {
             NodePhase::Joining => Cell::toned("joining", Tone::Fair),
             NodePhase::Cordoned => Cell::toned("cordoned", Tone::Fair),
         };
-        let role = match (node.leader, node.controller) {
-            (true, _) => "leader",
-            (false, true) => "controller",
-            (false, false) => "",
-        };
         let unknown = || "-".to_owned();
         let promised = format!(
             "{} of {}",
@@ -139,7 +152,7 @@ fn node_table(nodes: &[Node]) -> Table {
         table.row([
             node.name.as_str().into(),
             state,
-            role.into(),
+            role(node).into(),
             node.replicas.to_string().into(),
             promised.into(),
             node.memory_available_bytes

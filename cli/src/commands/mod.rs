@@ -29,6 +29,7 @@ mod list;
 mod login;
 mod logins;
 mod logs;
+mod manage;
 mod nodes;
 mod out;
 mod secret;

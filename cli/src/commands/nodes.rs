@@ -11,6 +11,7 @@ use super::{
     connect::{Api, Target},
     failure::Failure,
     human,
+    manage::{self, ControllerArgs, ControllersArgs, CordonArgs, RenameArgs},
     out::Out,
     table::{Column, Table},
 };
@@ -19,17 +20,33 @@ use super::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodesCommand {
     /// Show the nodes that wait to be let in
+    #[command(after_help = "Example:\n  bramble nodes waiting")]
     Waiting(WaitingArgs),
     /// Let a node in that waits, also one that was removed
     Admit(AdmitArgs),
     /// Turn a node away that waits, for good
+    #[command(after_help = "Example:\n  bramble nodes refuse pi-4b-7f2a")]
     Refuse(OneArgs),
     /// Have a node whose card was flashed anew go on as the one that it was: its name, and all that was said of it
+    #[command(
+        after_help = "Example:\n  bramble nodes replace pi-4b-1c3d              it is in already, by its join key"
+    )]
     Replace(OneArgs),
     /// Say which devices of a node functions may use: pins, buses, cameras
     Devices(DevicesArgs),
     /// Put a node out of the bramble; it stays out until somebody admits it again
+    #[command(after_help = "Example:\n  bramble nodes remove pi-4b-7f2a")]
     Remove(OneArgs),
+    /// Give a node another name
+    Rename(RenameArgs),
+    /// Say whether a node should be a controller
+    Controller(ControllerArgs),
+    /// Say how many controllers there should be, or show it
+    Controllers(ControllersArgs),
+    /// Let a node take nothing new
+    Cordon(CordonArgs),
+    /// Let a node take replicas again
+    Uncordon(CordonArgs),
 }
 
 /// What `nodes waiting` is told.
@@ -124,6 +141,11 @@ pub(crate) async fn run(command: NodesCommand, out: &Out) -> Result<(), Failure>
                 args.node
             ))
         }
+        NodesCommand::Rename(args) => manage::rename(args, out).await,
+        NodesCommand::Controller(args) => manage::controller(args, out).await,
+        NodesCommand::Controllers(args) => manage::controllers(args, out).await,
+        NodesCommand::Cordon(args) => manage::cordon(args, true, out).await,
+        NodesCommand::Uncordon(args) => manage::cordon(args, false, out).await,
     }
 }
 

@@ -123,7 +123,16 @@ fn a_bramble_without_nodes_says_so() {
 
 #[test]
 fn nodes_show_what_they_are_and_how_they_are() {
-    let world = bramble().nodes(3).deployed("env").settled().cordoned(2).down(3);
+    let world = bramble()
+        .nodes(3)
+        .deployed("env")
+        .settled()
+        .cordoned(2)
+        .down(3)
+        .does(Action::WishController {
+            id: pi(3),
+            wish: crate::autopilot::Wish::Excluded,
+        });
     let nodes = nodes(&world.state, &heard(&world));
     assert_eq!(nodes[0].name, "pi-3b-plus-0001");
     assert!(nodes[0].leader && nodes[0].controller);
@@ -133,6 +142,9 @@ fn nodes_show_what_they_are_and_how_they_are() {
     );
     assert_eq!(nodes[0].memory_requested_bytes, 64 << 20);
     assert_eq!(nodes[1].phase, v1::NodePhase::Cordoned);
+    let told = |node: &v1::Node| (node.cordoned, node.wish.clone());
+    assert_eq!(told(&nodes[1]), (true, "none".to_owned()));
+    assert_eq!(told(&nodes[2]), (false, "excluded".to_owned()));
     assert_eq!((nodes[2].phase, nodes[2].load), (v1::NodePhase::Down, None));
 }
 

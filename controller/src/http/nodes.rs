@@ -87,20 +87,35 @@ pub(crate) async fn replace(
     said(replace().await)
 }
 
-/// POST `/api/v1/waiting/admit`: lets in all who wait at this moment, but none that was removed before.
+/// POST `/api/v1/waiting/admit`: lets in all who wait at this moment, but none that was removed before. Who hung up
+/// meanwhile is passed over; what stood in the way of others is said when all had their turn.
 pub(crate) async fn admit_all(
     State(controller): State<Controller>,
     Extension(SignedIn { user }): Extension<SignedIn>,
 ) -> Response {
-    for waiting in controller.joining.list(&controller.state()) {
-        if waiting.removed {
-            continue;
-        }
-        if let Err(refused) = controller.admit(&user, waiting.id).await {
-            return said(Err(refused));
+    let waiting = controller.joining.list(&controller.state());
+    said(admit_each(waiting, |id| controller.admit(&user, id)).await)
+}
+
+async fn admit_each<F: Future<Output = Result<(), ApiError>>>(
+    waiting: Vec<v1::WaitingNode>,
+    admit: impl Fn(NodeId) -> F,
+) -> Result<(), ApiError> {
+    let mut refused = Vec::new();
+    for node in waiting.into_iter().filter(|node| !node.removed) {
+        if let Err(error) = admit(node.id).await {
+            let (status, words) = error.into_parts();
+            // It will knock again when it is there again.
+            if status != StatusCode::NOT_FOUND {
+                refused.push((status, format!("{}: {words}", node.name)));
+            }
         }
     }
-    said(Ok(()))
+    let Some((status, _)) = refused.first() else {
+        return Ok(());
+    };
+    let words: Vec<_> = refused.iter().map(|(_, words)| words.as_str()).collect();
+    Err(ApiError::with_status(*status, words.join("; ")))
 }
 
 /// GET `/api/v1/meetings`: other brambles of the same join key in sight, about which a person has to decide.
@@ -284,15 +299,9 @@ pub(crate) async fn wish_controller(
 ) -> Response {
     let wish = async || {
         let v1::ControllerWish { wish } = read(&body)?;
-        let wish = match wish.as_str() {
-            "none" => Wish::None,
-            "pinned" => Wish::Pinned,
-            "excluded" => Wish::Excluded,
-            other => {
-                let words = format!("wish `{other}` is unknown: pinned, excluded or none");
-                return Err(ApiError::bad_request(words));
-            }
-        };
+        let wish = Wish::of_word(&wish).ok_or_else(|| {
+            ApiError::bad_request(format!("wish `{wish}` is unknown: pinned, excluded or none"))
+        })?;
         let id = node(&controller, &name)?;
         controller
             .change(&user, Action::WishController { id, wish })
@@ -333,5 +342,65 @@ pub(crate) async fn first_visit(State(controller): State<Controller>, body: Byte
     match controller.first_visit(&visit.code, &visit.password).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err((status, words)) => error(status, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn waits(number: u128, removed: bool) -> v1::WaitingNode {
+        v1::WaitingNode {
+            id: NodeId::from_number(number),
+            name: format!("pi-{number}"),
+            board: "Raspberry Pi 4 Model B".to_owned(),
+            memory_bytes: 1 << 30,
+            fingerprint: "k7q2-m9fd".to_owned(),
+            address: "192.168.1.20".to_owned(),
+            waiting_minutes: 1,
+            removed,
+            replaces: None,
+        }
+    }
+
+    /// Admits 1 to 6 of which 3 was removed before; `answers` are for those that are not let in. Tells who was asked for.
+    async fn admitted(answers: &[(u128, StatusCode)]) -> (Vec<NodeId>, Result<(), (StatusCode, String)>) {
+        let asked = RefCell::new(Vec::new());
+        let waiting = (1..=6).map(|number| waits(number, number == 3)).collect();
+        let outcome = admit_each(waiting, |id| {
+            asked.borrow_mut().push(id);
+            let answer = answers
+                .iter()
+                .find(|(number, _)| NodeId::from_number(*number) == id);
+            let answer = answer.map_or(Ok(()), |(_, status)| {
+                Err(ApiError::with_status(*status, "not now"))
+            });
+            std::future::ready(answer)
+        });
+        let outcome = outcome.await.map_err(ApiError::into_parts);
+        (asked.into_inner(), outcome)
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_let_in_past_those_that_are_gone_and_never_one_that_was_removed() {
+        let all: Vec<_> = [1, 2, 4, 5, 6].map(NodeId::from_number).into();
+        let gone = [(1, StatusCode::NOT_FOUND), (5, StatusCode::NOT_FOUND)];
+        assert_eq!(admitted(&gone).await, (all.clone(), Ok(())));
+        assert_eq!(admitted(&[]).await, (all, Ok(())));
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_of_some_is_said_when_all_had_their_turn() {
+        let refused = [
+            (1, StatusCode::NOT_FOUND),
+            (2, StatusCode::CONFLICT),
+            (5, StatusCode::SERVICE_UNAVAILABLE),
+        ];
+        let (asked, outcome) = admitted(&refused).await;
+        assert_eq!(asked.len(), 5, "{asked:?}");
+        let words = "pi-2: not now; pi-5: not now".to_owned();
+        assert_eq!(outcome, Err((StatusCode::CONFLICT, words)));
     }
 }

@@ -5,6 +5,7 @@
 
 mod devices;
 mod failures;
+mod nodes;
 mod operator;
 
 use std::{
@@ -376,6 +377,16 @@ fn every_command_has_help_with_examples_and_shells_complete_them() {
         "secret create",
         "secret update",
         "secret remove",
+        "nodes waiting",
+        "nodes admit",
+        "nodes refuse",
+        "nodes replace",
+        "nodes remove",
+        "nodes rename",
+        "nodes controller",
+        "nodes controllers",
+        "nodes cordon",
+        "nodes uncordon",
     ];
     let plain = ["help", "node", "demo", "store", "secret", "image"];
     for line in names

@@ -79,9 +79,13 @@ impl Operator {
     }
 
     pub(crate) fn logs_in(&self, demo: &Demo) {
+        self.logs_in_at(&demo.portal, &demo.password);
+    }
+
+    pub(crate) fn logs_in_at(&self, portal: &str, password: &str) {
         let done = self.type_in(
-            &["login", "-g", &demo.portal, "--password-stdin"],
-            format!("{}\n", demo.password),
+            &["login", "-g", portal, "--password-stdin"],
+            format!("{password}\n"),
         );
         assert_eq!(done.code, 0, "{done:?}");
     }

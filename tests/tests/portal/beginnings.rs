@@ -24,7 +24,7 @@ fn first_visit(browser: &Browser, pi: &Pi) {
 }
 
 /// Signs in, once there is a bramble to sign in to.
-fn sign_in(browser: &Browser, pi: &Pi) {
+pub(crate) fn sign_in(browser: &Browser, pi: &Pi) {
     wait_for("the Pi to answer", || {
         let answer = pi.client().try_send("GET", "/ui/", "")?;
         (answer.status != 503).then_some(())

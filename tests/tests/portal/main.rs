@@ -7,6 +7,7 @@ mod beginnings;
 mod lights;
 mod live;
 mod load;
+mod manage;
 mod newcomer;
 mod pages;
 mod safety;

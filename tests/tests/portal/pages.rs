@@ -8,10 +8,14 @@ use tests::browser::Screen;
 use crate::visit::Visit;
 
 /// A page, and what is there when it is whole.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     (
         "/ui/",
         "document.querySelectorAll('.board').length === 4 && !!document.querySelector('.legend .dot')",
+    ),
+    (
+        "/ui/#managed",
+        "document.querySelectorAll('.manage:not([hidden])').length === 4 && [...document.querySelectorAll('.manage')].every((it) => it.open = true)",
     ),
     (
         "/ui/functions",

@@ -8,6 +8,7 @@ import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
 import { light } from "../light.js";
 import { watchLights } from "../lights.js";
+import { manage } from "../manage.js";
 import { watchMeetings } from "../meeting.js";
 
 const CROWN = "M4 18h16M4 18L3 8l5 4 4-7 4 7 5-4-1 10";
@@ -62,7 +63,8 @@ function board(node) {
   const warnings = h("ul", { class: "warnings" });
   const offered = h("span");
   const offer = h("p", { class: "offer" }, offered, " ", h("button", { onclick: () => replace(node.id, offered) }, "It is"));
-  const lit = light(node);
+  const lit = light();
+  const managed = manage();
   const picture = new URL(small ? "../board-zero.svg" : "../board.svg", import.meta.url);
   const element = h("li", { class: "board" },
     h("img", { src: picture.pathname, alt: "", width: 72, height: 48 }),
@@ -70,7 +72,8 @@ function board(node) {
     h("div", { class: "gauges" }, memory.element, promised.element, load.element, heat),
     h("div", { class: "load" }, replicas, none),
     warnings,
-    offer);
+    offer,
+    managed.element);
   const showDots = dots(replicas);
   let asked;
   return {
@@ -83,6 +86,7 @@ function board(node) {
       asked = now.replaces;
       master.hidden = !now.leader;
       lit.update(now);
+      managed.update(now);
       say(phase, { up: "up", down: "down", joining: "joining", cordoned: "takes nothing new" }[now.phase]);
       set(phase, "class", `status ${{ up: "good", down: "bad", joining: "busy", cordoned: "warn" }[now.phase]}`);
       say(about, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
