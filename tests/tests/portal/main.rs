@@ -12,3 +12,4 @@ mod pages;
 mod safety;
 mod spec;
 mod visit;
+mod warnings;
