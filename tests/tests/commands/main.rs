@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod failures;
+mod lights;
 mod operator;
+mod warnings;
 
 use std::{
     io::{Read as _, Write as _},
