@@ -1,8 +1,6 @@
 //! Brambles that were founded apart and meet later: one that nobody has used makes way, people decide about the rest.
 //! Real processes, with the process engine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use serde_json::json;
 use tests::{
     demo::wait_for,

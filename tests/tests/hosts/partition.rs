@@ -112,7 +112,7 @@ fn a_leader_that_is_cut_off_one_way_acknowledges_nothing(broken: Broken) {
         }
         drop(healed_at_last);
         lan.hosts[leader].run("iptables -F && ip6tables -F");
-        let acknowledged = old.join().unwrap();
+        let acknowledged = old.join().expect("it only asks");
         assert_eq!(acknowledged, [] as [&str; 0], "by a leader that nobody follows");
     });
 
