@@ -96,6 +96,24 @@ mod tests {
     }
 
     #[test]
+    fn the_node_may_use_the_devices_of_lights_and_no_others() {
+        let unit = FILES
+            .iter()
+            .find(|file| file.path.ends_with("/bramble.service"))
+            .unwrap();
+        let allowed: Vec<&str> = unit
+            .content
+            .lines()
+            .filter_map(|line| line.strip_prefix("DeviceAllow="))
+            .collect();
+        assert_eq!(
+            allowed,
+            ["char-gpiochip rw", "/dev/gpiomem rw", "/dev/gpiomem0 rw"]
+        );
+        assert!(unit.content.contains("\nDevicePolicy=closed\n"));
+    }
+
+    #[test]
     fn our_own_units_give_up_what_they_do_not_need() {
         let units = FILES
             .iter()

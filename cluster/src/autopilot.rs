@@ -39,10 +39,10 @@ pub const GONE: Duration = Duration::from_secs(180);
 const STEADY: Duration = Duration::from_secs(600);
 
 /// A card on which half of all small writes take longer than this slows every change down.
-const SLOW_CARD: Duration = Duration::from_millis(50);
+pub const SLOW_CARD: Duration = Duration::from_millis(50);
 
 /// The same, where one in a hundred does: such a card stalls.
-const STALLING_CARD: Duration = Duration::from_millis(200);
+pub const STALLING_CARD: Duration = Duration::from_millis(200);
 
 /// Memory that a controller should have to spare.
 const ROOMY: Memory = Memory::from_mib(1500);

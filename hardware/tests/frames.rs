@@ -173,9 +173,17 @@ fn nothing_looks_like_an_error_code_of_the_firmware() {
 fn a_light_that_stands_still_for_two_seconds_is_dead() {
     for says in Says::ALL {
         let longest = runs(says).into_iter().max().unwrap();
-        let allowed = if says == Says::ShuttingDown { 5000 } else { 2000 };
-        assert!(longest < allowed, "{says:?} stands still for {longest} ms");
+        assert!(longest < 2000, "{says:?} stands still for {longest} ms");
     }
+}
+
+#[test]
+fn a_node_that_stops_is_lit_until_it_has_stopped() {
+    let seen = lit(Says::ShuttingDown, 60);
+    let share = seen.iter().filter(|lit| **lit).count() * 100 / seen.len();
+    assert!(share >= 70, "lit for {share} % of the time");
+    let darkest = runs(Says::ShuttingDown).chunks_exact(2).map(|pair| pair[1]).max();
+    assert!(darkest <= Some(500), "dark for {darkest:?} ms");
 }
 
 #[test]

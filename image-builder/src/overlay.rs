@@ -22,7 +22,8 @@ const SETTINGS: &str = include_str!("../../docs/bramble.toml");
 const CARD_SETTINGS: &str = include_str!("../../docs/card.toml");
 
 /// Lines for `cmdline.txt` besides the root and the consoles, which raspi-firmware adds.
-pub const CMDLINE: &str = "ro rootfstype=ext4 fsck.repair=yes net.ifnames=0 cgroup_enable=memory iomem=relaxed panic=10 quiet loglevel=4";
+pub const CMDLINE: &str =
+    "ro rootfstype=ext4 fsck.repair=yes net.ifnames=0 cgroup_enable=memory panic=10 quiet loglevel=4";
 
 /// Everything that makes the Debian system of `arch` a bramble node. Paths below `boot/firmware` go into the FAT partition.
 pub fn overlay(arch: Arch, programs: &Programs, version: &str) -> Tree {

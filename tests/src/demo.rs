@@ -49,6 +49,25 @@ pub fn program() -> PathBuf {
     path
 }
 
+/// Folders of the nodes of a demo with so many that was started in `data` and has ended. A node that is given files of a
+/// machine ([`machine_says`]) before it starts again goes by them.
+pub fn node_folders(data: &Path, nodes: u16) -> Vec<PathBuf> {
+    let demo = Demo::builder().data(data).nodes(nodes).engine("process").start();
+    let names = demo.node_names();
+    demo.end();
+    names.iter().map(|name| data.join("nodes").join(name)).collect()
+}
+
+/// Has the kernel of a virtual Pi's machine say this from now on.
+pub fn machine_says(node_folder: &Path, files: &[(&str, &str)]) {
+    for (file, text) in files {
+        let path = node_folder.join("machine").join(file);
+        let folder = path.parent().expect("the machine's folder at least");
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        std::fs::write(path, text).expect("the file can be written");
+    }
+}
+
 /// A running demo.
 #[derive(Debug)]
 pub struct Demo {

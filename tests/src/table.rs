@@ -32,6 +32,8 @@ pub struct Pi {
     pub node_port: SocketAddr,
     /// The board's serial number.
     pub serial: String,
+    /// More words of its command line.
+    pub words: Vec<String>,
     child: Option<Child>,
 }
 
@@ -63,6 +65,7 @@ impl Table {
             http: free_address(),
             node_port: free_address(),
             serial: format!("10000000{number:08x}"),
+            words: Vec::new(),
             child: None,
         });
         let pis: Vec<Pi> = pis.collect();
@@ -130,6 +133,7 @@ impl Pi {
             .args(["--virtual-board", &board.to_string()])
             .arg("--sign")
             .arg(self.folder.join("sign"))
+            .args(&self.words)
             .env_remove("BRAMBLE_ADMIN_PASSWORD")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -143,6 +147,15 @@ impl Pi {
     pub fn unplug(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Has its program end in good order.
+    pub fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The node ends when nobody holds its input any more.
+            drop(child.stdin.take());
             child.wait().unwrap();
         }
     }

@@ -3,10 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
-use tests::demo::Demo;
+use tests::{
+    demo::{Demo, wait_for},
+    table::Table,
+};
 
 const ALARM: &str = "sys/class/hwmon/hwmon0/in0_lcrit_alarm";
 const HEAT: &str = "sys/class/thermal/thermal_zone0/temp";
@@ -26,6 +34,38 @@ fn wait_for_light(demo: &Demo, name: &str, says: &str) -> Value {
     demo.wait(&format!("the light of {name} to say {says}"), || {
         node(demo, name).filter(|node| node["light"]["says"] == says)
     })
+}
+
+/// Waits until all lights are told to shine so brightly.
+fn wait_for_brightness(demo: &Demo, percent: u8) {
+    demo.wait(&format!("all lights to shine at {percent} %"), || {
+        let told = |node: &Value| node["light"]["brightness"] == percent;
+        demo.nodes().iter().all(told).then_some(())
+    });
+}
+
+/// A time of day that is not now in any time zone, nor within the next minutes: zones differ by quarters of an hour.
+fn not_now() -> u64 {
+    static CHOSEN: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        (since.as_secs() / 60 + 10) % (24 * 60)
+    })
+}
+
+/// Hours in words, from a minute of the day to another.
+fn hours(from: u64, until: u64) -> String {
+    let [from, until] = [from, until].map(|minute| minute % (24 * 60));
+    let words = |minute| format!("{:02}:{:02}", minute / 60, minute % 60);
+    format!("{}-{}", words(from), words(until))
+}
+
+fn one_minute() -> String {
+    hours(not_now(), not_now() + 1)
+}
+
+fn but_one_minute() -> String {
+    hours(not_now() + 1, not_now())
 }
 
 #[test]
@@ -97,6 +137,15 @@ fn a_node_identifies_itself_when_asked_and_lights_shine_as_told() {
         204
     );
     assert_eq!(client.get("/api/v1/lights").json(), settings);
+    for quiet in [but_one_minute(), one_minute(), but_one_minute()] {
+        let settings = json!({"brightness": 20, "quiet": quiet});
+        let set = client.send("PUT", "/api/v1/lights", settings.to_string());
+        assert_eq!(set.status, 204, "{quiet}: {}", set.text());
+        wait_for_brightness(&demo, if quiet == one_minute() { 20 } else { 0 });
+    }
+    let settings = json!({"brightness": 20});
+    client.send("PUT", "/api/v1/lights", settings.to_string());
+    wait_for_brightness(&demo, 20);
     let wrong = client.send(
         "PUT",
         "/api/v1/lights",
@@ -104,4 +153,95 @@ fn a_node_identifies_itself_when_asked_and_lights_shine_as_told() {
     );
     assert_eq!(wrong.status, 400);
     assert!(wrong.text().contains("22:00-07:00"), "{}", wrong.text());
+}
+
+const LED: &str = "sys/class/leds/ACT";
+
+#[test]
+fn a_nodes_light_is_said_to_fail_once_stands_still_when_it_is_killed_and_is_given_back() {
+    let machine = tempfile::tempdir().unwrap();
+    let led = |file: &str| fs::read_to_string(machine.path().join(LED).join(file)).unwrap();
+    let kernel = |trigger: &str| {
+        for (file, text) in [("brightness", "0"), ("max_brightness", "1"), ("trigger", trigger)] {
+            write(machine.path(), &format!("{LED}/{file}"), text);
+        }
+    };
+    // Files remember no more than what was written last over what stood there.
+    kernel("none timer mmc0 [heartbeat]");
+    let mut table = Table::set(1, tests::table::KEY);
+    let pi = &mut table.pis[0];
+    let root = machine.path().to_str().unwrap();
+    pi.words = ["--root", root, "--light", "led:ACT", "--light", "gpio:17"]
+        .map(str::to_owned)
+        .to_vec();
+    pi.power_on();
+    pi.first_visit();
+    wait_for("the node to be up", || {
+        pi.nodes().iter().any(|node| node["phase"] == "up").then_some(())
+    });
+    // It blinks: both levels are seen.
+    for level in ["0", "1", "0", "1"] {
+        wait_for("the LED to change", || (led("brightness") == level).then_some(()));
+    }
+    let complaints = |log: &str| -> Vec<String> {
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("the light does not work"));
+        lines.map(str::to_owned).collect()
+    };
+    sleep(Duration::from_secs(2));
+    let complained = complaints(&pi.log());
+    assert!(
+        complained.len() == 1 && complained[0].contains("no GPIO pins"),
+        "{complained:?}"
+    );
+
+    pi.unplug();
+    let level = led("brightness");
+    for _ in 0..40 {
+        sleep(Duration::from_millis(50));
+        assert_eq!(
+            led("brightness"),
+            level,
+            "somebody drives the light of a dead node"
+        );
+    }
+
+    // The kernel kept what the node had made of it.
+    kernel("[none] timer mmc0 heartbeat");
+    pi.power_on();
+    wait_for("the LED to blink", || (led("brightness") == "1").then_some(()));
+    assert!(led("trigger").starts_with("[none]") || led("trigger").starts_with("none"));
+    pi.end();
+    assert!(led("trigger").starts_with("heartbeat"), "{}", led("trigger"));
+    assert_eq!(led("brightness"), "0");
+    assert_eq!(complaints(&pi.log()).len(), 2, "once for each start");
+}
+
+#[test]
+fn a_card_is_called_slow_by_the_limits_by_which_the_master_is_chosen() {
+    use cluster::autopilot::{SLOW_CARD, STALLING_CARD};
+    let root = tempfile::tempdir().unwrap();
+    let told = |p50, p99| {
+        let readings = hardware::Readings::read(root.path(), Path::new("/nonexistent"), SystemTime::now());
+        let known = hardware::Known {
+            board: &hardware::board::read(root.path()),
+            system: &hardware::System::read(root.path()),
+            history: &hardware::History::default(),
+            card_speed: Some(&hardware::CardSpeed {
+                writes: 200,
+                p50,
+                p99,
+            }),
+            now: Duration::ZERO,
+        };
+        let warnings = hardware::warnings(&readings, &known);
+        warnings
+            .iter()
+            .any(|warning| warning.code == hardware::Code::CardSlow)
+    };
+    let more = Duration::from_micros(1);
+    assert!(!told(SLOW_CARD, STALLING_CARD));
+    assert!(told(SLOW_CARD + more, STALLING_CARD));
+    assert!(told(SLOW_CARD, STALLING_CARD + more));
 }

@@ -7,17 +7,15 @@ use api::{
     v1::Identify,
 };
 use clap::Args;
-use hardware::light::{LightConfig, LightStatus, Player, Says};
+use hardware::light::{LightConfig, LightStatus, Player, Says, svg};
 use http::Method;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     connect::{Api, Target},
     failure::Failure,
     out::Out,
 };
-
-/// How long each message is shown.
-const EACH: Duration = Duration::from_secs(4);
 
 /// A player forgets what was not confirmed for longer.
 const CONFIRM: Duration = Duration::from_millis(500);
@@ -72,6 +70,10 @@ pub(crate) struct LightsArgs {
     /// On which light to play it
     #[arg(long, value_name = "LIGHT", default_value = "terminal", requires = "demo")]
     light: LightConfig,
+
+    /// How long each message is shown, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = each, requires = "demo")]
+    each: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,15 @@ fn quiet(text: &str) -> Result<Quiet, String> {
             .map(|hours| Quiet(Some(hours)))
             .map_err(|error: api::light::ParseQuietHoursError| error.to_string()),
     }
+}
+
+/// A time that somebody can watch.
+fn each(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    seconds
+        .filter(|seconds| (0.1..=3600.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "not a number of seconds between 0.1 and 3600".to_owned())
 }
 
 /// Has a node's light show which board it is.
@@ -105,7 +116,7 @@ pub(crate) async fn identify(args: IdentifyArgs, out: &Out) -> Result<(), Failur
 /// Says or changes how lights shine, or plays what they can say.
 pub(crate) async fn lights(args: LightsArgs, out: &Out) -> Result<(), Failure> {
     if args.demo {
-        return play(args.light, out).await;
+        return play(args.light, args.each, out).await;
     }
     let api = args.target.connect(None).await?;
     let settings: LightSettings = api.get("/api/v1/lights").await?;
@@ -130,15 +141,23 @@ async fn change(api: &Api, settings: &LightSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn play(light: LightConfig, out: &Out) -> Result<(), Failure> {
+/// Plays what the table of the documents shows, at everyday brightness.
+async fn play(light: LightConfig, each: Duration, out: &Out) -> Result<(), Failure> {
     let complain = |error: hardware::light::LightError| complain_of(&error);
     let player = Player::start(light, PathBuf::from("/"), complain)
         .map_err(|error| Failure::failed(format!("failed to start the light: {error}")))?;
     for says in Says::ALL {
         out.line(format!("{} ({})", says.meaning(), says.rhythm()))?;
-        for _ in 0..(EACH.as_millis() / CONFIRM.as_millis()) {
-            player.set(LightStatus::of(says));
-            tokio::time::sleep(CONFIRM).await;
+        let until = Instant::now() + each;
+        while Instant::now() < until {
+            player.set(LightStatus {
+                brightness: LightStatus::BRIGHTNESS,
+                ..svg::example(says)
+            });
+            tokio::select! {
+                () = sleep(CONFIRM) => {}
+                () = sleep_until(until) => {}
+            }
         }
         out.line("")?;
     }

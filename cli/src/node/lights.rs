@@ -31,7 +31,8 @@ impl Lights {
         self.light.clone()
     }
 
-    /// Makes them dark, last of all: then the board may be unplugged.
+    /// Makes them dark, last of all, and gives the kernel's LEDs back to the kernel. The node has ended then; the rest of
+    /// the system may not have.
     pub(super) async fn go_dark(mut self) {
         self.light.stage(Stage::Leaving);
         self.dark.cancel();

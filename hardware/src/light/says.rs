@@ -28,7 +28,7 @@ pub enum Says {
     Warning(Trouble),
     /// The node does not reach the others. It goes on with what it runs.
     CutOff,
-    /// The node stops; once it is dark, it is safe to unplug.
+    /// The node stops, and must not be unplugged yet.
     ShuttingDown,
     /// Somebody asked which board this is.
     Identify,
@@ -105,7 +105,7 @@ impl Says {
             Self::Warning(Trouble::Heat) => "Too hot. The portal says more.",
             Self::Warning(Trouble::Card) => "Trouble with the card. The portal says more.",
             Self::CutOff => "Cut off from the others. Look at the network cable and the switch.",
-            Self::ShuttingDown => "Shutting down. Safe to unplug once it is dark.",
+            Self::ShuttingDown => "Shutting down. Do not unplug it before this has ended.",
             Self::Identify => "Here I am: somebody pressed Identify.",
         }
     }
@@ -125,7 +125,7 @@ impl Says {
             Self::Warning(Trouble::Heat) => "one long, two short, over and over",
             Self::Warning(Trouble::Card) => "one long, three short, over and over",
             Self::CutOff => "blinking once a second",
-            Self::ShuttingDown => "dark, with a blip every five seconds",
+            Self::ShuttingDown => "lit, with half a second of darkness every two seconds",
             Self::Identify => "blinking twice a second",
         }
     }
@@ -144,7 +144,7 @@ impl Says {
             Self::Warning(Trouble::Heat) => &[800, 200, 200, 200, 200, 600],
             Self::Warning(Trouble::Card) => &[800, 200, 200, 200, 200, 200, 200, 600],
             Self::CutOff => &[500, 500],
-            Self::ShuttingDown => &[100, 4900],
+            Self::ShuttingDown => &[1500, 500],
             Self::Identify => &[250, 250],
         })
     }

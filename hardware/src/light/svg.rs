@@ -15,8 +15,7 @@ pub const HEIGHT: u32 = 48;
 /// The whole of an animation comes around in at most this time.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// An SVG document that shows, over and over, what lamps do when this is said. On the strip there are three replicas
-/// of two functions where there is room for them.
+/// An SVG document that shows, over and over, what lamps do when this is said: [`example`].
 pub fn animation(says: Says) -> String {
     let status = example(says);
     let (moments, length) = moments(&status);
@@ -59,8 +58,9 @@ pub fn animation(says: Says) -> String {
     )
 }
 
-/// What the animation of this shows.
-fn example(says: Says) -> LightStatus {
+/// What the animation of this shows: beside the message, three replicas of two functions, and one that starts where
+/// that is the message; as bright as can be.
+pub fn example(says: Says) -> LightStatus {
     let replica = |name: &str, glow| ReplicaLight {
         colour: Rgb::of_function(name),
         glow,

@@ -47,7 +47,7 @@ pub struct Readings {
     pub disk_free_bytes: u64,
     /// Whether that file system cannot be written to.
     pub disk_read_only: bool,
-    /// Whether the root file system cannot be written to; on purpose on some systems.
+    /// Whether the root file system cannot be written to, by anybody; on purpose on some systems.
     pub root_read_only: bool,
     /// The card or disk below that file system.
     pub storage: Option<Storage>,
@@ -96,7 +96,8 @@ impl Readings {
             disk_total_bytes,
             disk_free_bytes,
             disk_read_only: disk_mount.is_some_and(|mount| mount.read_only),
-            root_read_only: mounts::holding(&mounts, Path::new("/")).is_some_and(|mount| mount.read_only),
+            root_read_only: mounts::holding(&mounts, Path::new("/"))
+                .is_some_and(|mount| mount.system_read_only),
             storage: storage::below(root, disk_mount),
             temperature_c: heat::temperature_c(root),
             frequency: heat::frequency(root),
@@ -162,6 +163,17 @@ mod tests {
                 full_60_s: 3.25
             })
         );
+    }
+
+    #[test]
+    fn a_root_that_only_this_service_may_not_write_is_not_read_only() {
+        let root_read_only = |system: &str| {
+            let line = format!("1 0 179:2 / / ro,relatime - ext4 /dev/root {system}\n");
+            let root = tree(&[("proc/self/mountinfo", &line)]);
+            read(root.path(), Path::new("/nonexistent")).root_read_only
+        };
+        assert!(!root_read_only("rw"));
+        assert!(root_read_only("ro"));
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub(super) struct Mount {
     pub(super) point: PathBuf,
     /// Number of its block device, `179:2`.
     pub(super) device: String,
+    /// Whether nothing can be written by way of this mount.
     pub(super) read_only: bool,
+    /// Whether the file system itself is read-only, for everybody. A service may see a writable one read-only.
+    pub(super) system_read_only: bool,
 }
 
 /// All that is mounted, in the order of mounting.
@@ -34,10 +37,12 @@ fn mount(line: &str) -> Option<Mount> {
     let mut words = mount.split(' ').skip(2);
     let (device, _, point, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let is_read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    let system_read_only = system.split(' ').nth(2).is_some_and(is_read_only);
     Some(Mount {
         point: PathBuf::from(unescaped(point)),
         device: device.to_owned(),
-        read_only: is_read_only(options) || system.split(' ').nth(2).is_some_and(is_read_only),
+        read_only: is_read_only(options) || system_read_only,
+        system_read_only,
     })
 }
 
@@ -73,5 +78,20 @@ mod tests {
         assert_eq!(held("/var/lib/bramble"), ("179:3", false));
         assert_eq!(held("/var/library"), ("179:2", true));
         assert_eq!(held("/media/a stick/x"), ("8:1", true));
+    }
+
+    #[test]
+    fn a_service_that_may_not_write_says_nothing_of_the_file_system() {
+        // As `ProtectSystem=strict` has it: first a card that can be written to, then one that cannot.
+        for (system, read_only) in [("rw,errors=remount-ro", false), ("ro", true)] {
+            let line = format!("2 1 179:2 / / ro,noatime shared:1 - ext4 /dev/mmcblk0p2 {system}\n");
+            let mounts = read(tree(&[("proc/self/mountinfo", &line)]).path());
+            let root = holding(&mounts, Path::new("/")).unwrap();
+            assert_eq!(
+                (root.read_only, root.system_read_only),
+                (true, read_only),
+                "{system}"
+            );
+        }
     }
 }

@@ -5,8 +5,10 @@
 
 mod devices;
 mod failures;
+mod lights;
 mod nodes;
 mod operator;
+mod warnings;
 
 use std::{
     io::{Read as _, Write as _},

@@ -13,3 +13,4 @@ mod pages;
 mod safety;
 mod spec;
 mod visit;
+mod warnings;

@@ -24,7 +24,11 @@ const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
 impl Visit {
     /// In front of a demo, on nothing yet.
     pub(crate) fn start() -> Self {
-        let demo = Demo::start();
+        Self::of(Demo::start())
+    }
+
+    /// In front of this demo, on nothing yet.
+    pub(crate) fn of(demo: Demo) -> Self {
         let origin = demo.portal.clone();
         let browser = Browser::start();
         Self {
