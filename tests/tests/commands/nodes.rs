@@ -20,8 +20,9 @@ fn name(node: &Value) -> String {
     node["name"].as_str().unwrap().to_owned()
 }
 
-/// The names of who leads and of another node.
+/// The names of who leads and of the other node: there is no third one.
 fn leader_and_other(nodes: &[Value]) -> (String, String) {
+    assert_eq!(nodes.len(), 2, "{nodes:#?}");
     let one = |leads: bool| name(nodes.iter().find(|node| node["leader"] == leads).unwrap());
     (one(true), one(false))
 }
