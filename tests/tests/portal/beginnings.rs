@@ -8,6 +8,8 @@ use tests::{
     table::{KEY, PASSWORD, Pi, Table},
 };
 
+use crate::visit::open_whole;
+
 /// Boards that are shown as up.
 fn boards(count: usize) -> String {
     format!("document.querySelectorAll('.board.up').length === {count}")
@@ -15,12 +17,14 @@ fn boards(count: usize) -> String {
 
 /// Comes first, with the code that the Pi shows.
 fn first_visit(browser: &Browser, pi: &Pi) {
-    browser.open(&format!("{}/ui/", pi.portal()));
+    let overview = format!("{}/ui/", pi.portal());
+    open_whole(browser, &overview);
     browser.fill("input[name=code]", &pi.code());
     browser.fill("input[name=password]", PASSWORD);
     browser.fill("input[name=again]", PASSWORD);
     browser.click("form button");
     browser.wait("the bramble", "!!document.querySelector('nav.main')");
+    open_whole(browser, &overview);
 }
 
 /// Signs in, once there is a bramble to sign in to.
@@ -29,10 +33,12 @@ pub(crate) fn sign_in(browser: &Browser, pi: &Pi) {
         let answer = pi.client().try_send("GET", "/ui/", "")?;
         (answer.status != 503).then_some(())
     });
-    browser.open(&format!("{}/ui/", pi.portal()));
+    let overview = format!("{}/ui/", pi.portal());
+    open_whole(browser, &overview);
     browser.fill("input[name=password]", PASSWORD);
     browser.click("form button");
     browser.wait("the bramble", "!!document.querySelector('nav.main')");
+    open_whole(browser, &overview);
 }
 
 #[test]

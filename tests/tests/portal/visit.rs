@@ -19,7 +19,18 @@ pub(crate) struct Visit {
 }
 
 /// The browser drops what it is loading when the machine gets another network, as it does when Docker makes one.
-const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
+pub(crate) const NETWORK_CHANGED: &str = "ERR_NETWORK_CHANGED";
+
+/// Goes to an address until all of it is there, and says what the browser complained about.
+pub(crate) fn open_whole(browser: &Browser, url: &str) -> Vec<String> {
+    loop {
+        browser.open(url);
+        let complaints = browser.console();
+        if !complaints.iter().any(|line| line.contains(NETWORK_CHANGED)) {
+            return complaints;
+        }
+    }
+}
 
 impl Visit {
     /// In front of a demo, on nothing yet.
@@ -55,14 +66,8 @@ impl Visit {
     }
 
     pub(crate) fn open(&self, path: &str) {
-        loop {
-            self.browser.open(&format!("{}{path}", self.origin));
-            let complaints = self.browser.console();
-            if !complaints.iter().any(|line| line.contains(NETWORK_CHANGED)) {
-                self.complaints.borrow_mut().extend(complaints);
-                return;
-            }
-        }
+        let complaints = open_whole(&self.browser, &format!("{}{path}", self.origin));
+        self.complaints.borrow_mut().extend(complaints);
     }
 
     /// Presses *Invoke* until the call has ended with an answer, and says how often that was too much. A browser gives
