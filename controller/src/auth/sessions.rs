@@ -64,8 +64,8 @@ impl Sessions {
 
     /// Whose session has this token. Only a leader is sure that there is none.
     pub(super) fn user(&self, token: &str) -> Result<String, AuthError> {
-        let state = self.desk.state();
-        let state = state.borrow();
+        // Not borrowed while the memory is locked: who waits to write the state would keep others from both.
+        let state = self.desk.state().borrow().clone();
         let id = SessionId::from_token(token);
         if !self.raft.leadership().borrow().is_me {
             let user = sessions::signed_in(&state, id);
