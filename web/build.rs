@@ -20,6 +20,9 @@ fn main() {
     let drawings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lights");
     collect(&drawings, &mut files);
     files.retain(|file| file.extension().is_some_and(|extension| extension != "md"));
+    let words = out.join("words.js");
+    fs::write(&words, light_words(&files)).expect("OUT_DIR can be written");
+    files.push(words);
     files.sort();
 
     let mut all = Sha256::new();
@@ -61,6 +64,24 @@ fn main() {
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed={}", root.join("pages").display());
     println!("cargo::rerun-if-changed={}", drawings.display());
+}
+
+/// A module with what each light says in words: each drawing carries its own as its title.
+fn light_words(drawings: &[PathBuf]) -> String {
+    let mut module =
+        String::from("// What lights say, by the names of the drawings.\n\nexport const WORDS = {\n");
+    for drawing in drawings {
+        let text = fs::read_to_string(drawing).expect("a file that was just listed can be read");
+        let words = text
+            .split_once("<title>")
+            .and_then(|(_, rest)| rest.split_once(" One LED:"))
+            .map(|(words, _)| words);
+        if let (Some(words), Some(name)) = (words, drawing.file_stem().and_then(|name| name.to_str())) {
+            writeln!(module, "  {name:?}: {words:?},").expect("a String takes everything");
+        }
+    }
+    module.push_str("};\n");
+    module
 }
 
 /// All files below `folder`.

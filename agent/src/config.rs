@@ -1,6 +1,9 @@
 //! What an agent is told at its start.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use api::{Cpu, Memory, NodeFacts, NodeId};
 
@@ -41,6 +44,12 @@ impl AgentConfig {
     /// What this node is, before its engine was asked what it can do.
     pub fn facts(&self) -> NodeFacts {
         Machine::read(&self.root).facts(self, &Abilities::default())
+    }
+
+    /// Whether there is a machine that is this node and no other. A virtual Pi has neither card nor power supply: what
+    /// is wrong with the computer that it runs on is no fault of its own. One that is given files of its own has.
+    pub(crate) fn is_its_own_machine(&self) -> bool {
+        self.virtual_board.is_none() || self.root != Path::new("/")
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use api::{Cpu, Devices, Memory, NodeFacts, Platform, node::EngineKind};
-use hardware::{Board, System};
+use api::{BoardDetails, Cpu, Devices, Memory, NodeFacts, Platform, node::EngineKind};
+use hardware::{Board, System, revision::Processor};
 
 use crate::{
     config::{AgentConfig, EngineConfig},
@@ -45,7 +45,23 @@ impl Machine {
             version: config.version.clone(),
             serial: lent.map_or(&self.board.serial, |lent| &lent.serial).clone(),
             devices: devices(config),
+            details: if config.is_its_own_machine() {
+                details(&self.board)
+            } else {
+                BoardDetails::default()
+            },
         }
+    }
+}
+
+fn details(board: &Board) -> BoardDetails {
+    BoardDetails {
+        revision: board.revision.map(|revision| format!("{:x}", revision.code)),
+        version: board
+            .revision
+            .map(|revision| format!("{}.{}", revision.version.0, revision.version.1)),
+        processor: board.processor.and_then(Processor::name).map(str::to_owned),
+        memory_fitted: board.memory_mib.map(Memory::from_mib),
     }
 }
 

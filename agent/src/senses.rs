@@ -13,12 +13,12 @@ use std::{
 use api::{
     Memory, NodeVitals,
     light::Says,
-    sensors::{Card, Link, Sensors, Severity, Warning},
+    sensors::{Card, CardKind, Link, Sensors, Severity, Warning},
 };
 use hardware::{
     Board, CardSpeed, History, Known, Readings, System,
     light::Trouble,
-    sensors::{Clock, LinkKind},
+    sensors::{Clock, LinkKind, StorageKind},
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -82,7 +82,7 @@ impl Senses {
             temperature_c: readings.temperature_c,
             ..NodeVitals::default()
         };
-        if self.is_its_own() {
+        if self.config.is_its_own_machine() {
             vitals.sensors = sensors(&readings, &self.history, self.card_speed.as_ref(), now);
             let known = Known {
                 board: &self.board,
@@ -103,15 +103,9 @@ impl Senses {
         hardware::sensors::read(&self.config.root, &self.config.state_dir)
     }
 
-    /// A virtual Pi has neither card nor power supply: what is wrong with the computer that it runs on is no fault of
-    /// its own. One that is given files of its own has.
-    fn is_its_own(&self) -> bool {
-        self.config.virtual_board.is_none() || self.config.root != Path::new("/")
-    }
-
     /// Measures how fast the card is, once in its life, or finds what was measured. Takes up to ten seconds.
     fn measure_card(&mut self) {
-        if !self.is_its_own() {
+        if !self.config.is_its_own_machine() {
             return;
         }
         let card = self.readings().storage.and_then(|storage| storage.cid);
@@ -195,12 +189,22 @@ fn sensors(readings: &Readings, history: &History, speed: Option<&CardSpeed>, no
         frequency_mhz: readings.frequency.map(|frequency| frequency.now_mhz),
         under_voltage: knows_power.then(|| power.is_low()),
         under_voltage_ago_s: history.low_power.ago(now).map(|ago| ago.as_secs()),
+        under_voltage_before: history.low_power.only_before(),
         throttled: power.throttled.map(|bits| bits.slowed()),
+        throttled_ago_s: history.slowed.ago(now).map(|ago| ago.as_secs()),
+        throttled_before: history.slowed.only_before(),
         memory_pressure_percent: readings.memory_pressure.map(|pressure| pressure.some_60_s),
         memory_limits: readings.memory_limits,
         card: readings.storage.as_ref().map(|storage| Card {
             device: storage.device.clone(),
+            kind: match storage.kind {
+                StorageKind::SdCard => CardKind::Sd,
+                StorageKind::Emmc => CardKind::Emmc,
+                StorageKind::Disk => CardKind::Disk,
+            },
             name: storage.name.clone(),
+            maker: storage.maker().map(str::to_owned),
+            made: storage.made.clone(),
             serial: storage.serial.clone(),
             size_bytes: storage.size_bytes,
             written_since_boot_bytes: storage.written_since_boot_bytes,

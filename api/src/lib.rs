@@ -33,9 +33,10 @@ pub mod sync;
 pub mod units;
 pub mod v1;
 pub mod versioned;
+pub mod words;
 
 pub use devices::{Device, Devices};
 pub use ids::{FunctionName, Generation, NodeId, ReplicaId, Revision, SessionId};
-pub use node::{NodeFacts, NodeVitals, Platform};
+pub use node::{BoardDetails, NodeFacts, NodeVitals, Platform};
 pub use spec::FunctionSpec;
 pub use units::{Cpu, Memory, Timestamp};

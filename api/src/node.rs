@@ -112,6 +112,34 @@ pub struct NodeFacts {
     /// Devices that it could give to functions.
     #[serde(default, skip_serializing_if = "Devices::is_empty")]
     pub devices: Devices,
+    /// What else is known of the board.
+    #[serde(default, skip_serializing_if = "BoardDetails::is_empty")]
+    pub details: BoardDetails,
+}
+
+/// What is known of a board besides its name, for people: nothing is decided by it. Absent where it does not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BoardDetails {
+    /// The revision code in hexadecimal, as tables print it: `a020d3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Version of the board, of which the code tells: `1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The system on a chip: `BCM2837`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// Memory that was fitted; the operating system sees less.
+    #[serde(rename = "memory_fitted_bytes", skip_serializing_if = "Option::is_none")]
+    pub memory_fitted: Option<Memory>,
+}
+
+impl BoardDetails {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a node runs replicas.

@@ -21,9 +21,18 @@ pub struct Sensors {
     /// Seconds since the voltage was last too low, as far as this node's program saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under_voltage_ago_s: Option<u64>,
+    /// Whether the voltage was too low at some time between the machine's start and the first look, and not since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub under_voltage_before: bool,
     /// Whether the cores are slowed at this moment, against low voltage or heat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled: Option<bool>,
+    /// Seconds since the cores were last slowed, as far as this node's program saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled_ago_s: Option<u64>,
+    /// Whether the cores were slowed at some time between the machine's start and the first look, and not since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub throttled_before: bool,
     /// How much of the last minute some program waited for memory, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_pressure_percent: Option<f64>,
@@ -57,9 +66,17 @@ impl Sensors {
 pub struct Card {
     /// The kernel's name for it: `mmcblk0`.
     pub device: String,
+    /// What it is.
+    pub kind: CardKind,
     /// What it calls itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Who made it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maker: Option<String>,
+    /// Month and year in which it was made: `09/2023`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
     /// Its serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
@@ -77,6 +94,19 @@ pub struct Card {
     /// The same: all but one in a hundred take no longer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_p99_us: Option<u64>,
+}
+
+/// What holds a node's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CardKind {
+    /// An SD card.
+    Sd,
+    /// Flash memory that is soldered to the board.
+    Emmc,
+    /// A disk, a stick, or something that the machine only makes up.
+    #[default]
+    Disk,
 }
 
 /// A network socket or radio.

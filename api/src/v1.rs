@@ -9,6 +9,7 @@ use crate::{
     ids::{NodeId, ReplicaId},
     join::BrambleId,
     light::Light,
+    node::BoardDetails,
     openfaas::FunctionStatus,
     sensors::{Sensors, Warning},
     sync::Phase,
@@ -86,12 +87,40 @@ pub struct Node {
     /// What its light was last told to say; absent while this leader has told it nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub light: Option<Light>,
+    /// The board's serial number, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// What else is known of the board.
+    #[serde(default, skip_serializing_if = "BoardDetails::is_empty")]
+    pub details: BoardDetails,
+    /// Size of a memory page, in bytes.
+    #[serde(default)]
+    pub page_bytes: u32,
     /// Devices that it could give to functions.
     #[serde(default)]
     pub devices: Devices,
     /// Devices that an admin allowed functions to use there, whether it has them at this moment or not.
     #[serde(default)]
     pub devices_allowed: Devices,
+}
+
+/// GET `/api/v1/nodes/{name}`: a node with all that is known of it in people's words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeInWords {
+    /// The node, as in the list of all.
+    #[serde(flatten)]
+    pub node: Node,
+    /// What board it is and how it is, to be shown in this order.
+    pub about: Vec<Fact>,
+}
+
+/// One thing that is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// What it is about: `Power supply`.
+    pub title: String,
+    /// What is known: `too weak 3 min ago`.
+    pub words: String,
 }
 
 /// Body of PUT `/api/v1/nodes/{name}/devices`.

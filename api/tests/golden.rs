@@ -13,8 +13,8 @@ use std::{
 };
 
 use api::{
-    Cpu, Device, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals, ReplicaId,
-    Timestamp,
+    BoardDetails, Cpu, Device, FunctionName, FunctionSpec, Generation, Memory, NodeFacts, NodeId, NodeVitals,
+    ReplicaId, Timestamp,
     images::{
         Brought, Cleaned, CredentialsAnswer, HeldImage, Holdings, ImageFacts, ImageSource, ImageVariant,
         Loaded, RegistryCredentials, UsedImages,
@@ -25,7 +25,7 @@ use api::{
     node::EngineKind,
     openfaas::FunctionDeployment,
     secrets::{KeyAnswer, KeyRequest, OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
-    sensors::{Card, Link, Sensors, Severity, Warning},
+    sensors::{Card, CardKind, Link, Sensors, Severity, Warning},
     sync::{
         DesiredReplica, FunctionCounters, FunctionRoute, Orders, Phase, ReplicaReport, Routes, SyncAnswer,
         SyncRequest,
@@ -115,6 +115,12 @@ fn a_sync_request_is_written_as_it_always_was() {
             version: "0.1.0".to_owned(),
             serial: None,
             devices: Default::default(),
+            details: BoardDetails {
+                revision: Some("a020d3".to_owned()),
+                version: Some("1.3".to_owned()),
+                processor: Some("BCM2837".to_owned()),
+                memory_fitted: Some(Memory::from_mib(1024)),
+            },
         },
         vitals: NodeVitals {
             uptime_s: 60,
@@ -128,12 +134,18 @@ fn a_sync_request_is_written_as_it_always_was() {
                 frequency_mhz: Some(1400),
                 under_voltage: Some(true),
                 under_voltage_ago_s: Some(0),
+                under_voltage_before: false,
                 throttled: Some(false),
+                throttled_ago_s: Some(90),
+                throttled_before: false,
                 memory_pressure_percent: Some(1.5),
                 memory_limits: Some(true),
                 card: Some(Card {
                     device: "mmcblk0".to_owned(),
+                    kind: CardKind::Sd,
                     name: Some("SC16G".to_owned()),
+                    maker: Some("SanDisk".to_owned()),
+                    made: Some("09/2023".to_owned()),
                     serial: Some("0x12345678".to_owned()),
                     size_bytes: 16_000_000_000,
                     written_since_boot_bytes: Some(1_000_000),
@@ -218,7 +230,6 @@ fn a_sync_answer_is_written_as_it_always_was() {
             )]),
         }),
         light: Light {
-            leader: true,
             says: Says::MasterWorking,
             calls_per_second: 2.5,
             brightness: 50,

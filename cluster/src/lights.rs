@@ -50,9 +50,7 @@ pub fn light(state: &State, memory: &LeaderMemory, node: NodeId, now: Now) -> Li
     // By function, so that the strip of one node looks like that of the next.
     its.sort_by(|a, b| a.function.cmp(&b.function));
     let calls_per_second = calls_per_second(state, memory, &its);
-    let leader = state.leader() == Some(node);
     Light {
-        leader,
         says: says(state, memory, node, &its, calls_per_second, now.wall),
         calls_per_second,
         brightness: state.lights().brightness_at(now.minute_of_day),

@@ -49,6 +49,7 @@ pub(crate) fn facts(number: u128, mib: u32) -> NodeFacts {
         version: "0.1.0".to_owned(),
         serial: None,
         devices: Default::default(),
+        details: Default::default(),
     }
 }
 

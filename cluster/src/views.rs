@@ -1,6 +1,7 @@
 //! What users are told: the state and the leader's memory as answers of the APIs. A controller that does not lead
 //! answers too, with a memory in which nobody was heard.
 
+mod about;
 mod summary;
 mod why;
 
@@ -18,6 +19,7 @@ use crate::{
     state::{Event, Function, Node, NodePhase, Replica, State},
 };
 
+pub use about::about;
 pub use summary::function_summaries;
 
 /// How many events a function's answer shows.
@@ -237,6 +239,9 @@ pub fn nodes(state: &State, memory: &LeaderMemory) -> Vec<v1::Node> {
                 .filter(|_| node.phase == NodePhase::Up)
                 .map(|(_, old)| old.facts.name.clone()),
             light: memory.light(*id).filter(|_| node.phase == NodePhase::Up).cloned(),
+            serial: facts.serial.clone(),
+            details: facts.details.clone(),
+            page_bytes: facts.page_bytes,
             devices: facts.devices.clone(),
             devices_allowed: node.devices_allowed.clone(),
         }

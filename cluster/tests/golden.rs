@@ -78,6 +78,7 @@ fn facts() -> Box<NodeFacts> {
         version: "0.1.0".to_owned(),
         serial: None,
         devices: Default::default(),
+        details: Default::default(),
     })
 }
 

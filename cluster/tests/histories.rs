@@ -117,6 +117,7 @@ fn facts(node: u8, mib: u32) -> Box<NodeFacts> {
         version: "0.1.0".to_owned(),
         serial: None,
         devices: Default::default(),
+        details: Default::default(),
     })
 }
 

@@ -57,7 +57,9 @@ pub fn read(root: &Path) -> Board {
         words,
         short,
         revision,
-        memory_mib: revision.and_then(|r| r.memory_mib).or_else(|| fitted_mib(root)),
+        memory_mib: revision
+            .and_then(|r| r.memory_mib)
+            .or_else(|| fitted_mib(root).filter(|_| is_pi)),
         serial,
         processor: revision
             .map(|r| r.processor)
@@ -145,7 +147,7 @@ fn no_pi(root: &Path) -> (String, String) {
     }
 }
 
-/// Memory comes in few sizes, and the system sees a little less than was fitted.
+/// Pis have memory in few sizes, and the system sees a little less than was fitted.
 fn fitted_mib(root: &Path) -> Option<u32> {
     let seen_mib = meminfo_bytes(root, "MemTotal")? / (1024 * 1024);
     [256, 512, 1024, 2048, 3072, 4096, 8192, 16_384]

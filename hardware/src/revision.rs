@@ -53,6 +53,18 @@ pub enum Processor {
 }
 
 impl Processor {
+    /// What is printed on it; absent where this program is older.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Bcm2835 => Some("BCM2835"),
+            Self::Bcm2836 => Some("BCM2836"),
+            Self::Bcm2837 => Some("BCM2837"),
+            Self::Bcm2711 => Some("BCM2711"),
+            Self::Bcm2712 => Some("BCM2712"),
+            Self::Unknown => None,
+        }
+    }
+
     /// Platforms whose programs the cores can run, the best first.
     pub fn platforms(self) -> &'static [&'static str] {
         match self {

@@ -109,6 +109,7 @@ fn introduction(announcement: &Announcement, address: SocketAddr) -> Introductio
             version: announcement.version.clone(),
             serial: None,
             devices: Default::default(),
+            details: Default::default(),
         },
         serial: None,
         formerly: None,

@@ -2,18 +2,7 @@
 
 import { h, notify, set } from "./dom.js";
 import { send, whoami } from "./api.js";
-
-const MEANING = {
-  joined: "at rest",
-  master: "the master, at rest",
-  working: "answers calls",
-  "master-working": "the master, answers calls",
-  starting: "a replica is starting",
-  "warning-power": "the power supply is too weak",
-  "warning-heat": "too hot",
-  "warning-card": "trouble with the card",
-  identify: "shows which board it is",
-};
+import { WORDS } from "./lights/words.js";
 
 /** The part of each drawing that is the LED with colours. */
 const LED = "#svgView(viewBox(54,12,24,24))";
@@ -43,8 +32,9 @@ export function light() {
       if (says) {
         const { pathname } = new URL(`lights/${says}.svg`, import.meta.url);
         set(picture, "src", pathname + LED);
-        set(picture, "title", `Its light: ${MEANING[says] ?? says}`);
-        set(picture, "alt", `Its light: ${MEANING[says] ?? says}`);
+        const words = `Its light: ${WORDS[says] ?? says}`;
+        set(picture, "title", words);
+        set(picture, "alt", words);
         set(picture, "class", now.light.brightness === 0 && !identifies ? "dark" : null);
       }
       if (button.textContent !== (identifies ? "Stop" : "Identify")) button.textContent = identifies ? "Stop" : "Identify";

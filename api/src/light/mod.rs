@@ -39,8 +39,6 @@ pub enum Says {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Light {
-    /// Whether this node leads the bramble.
-    pub leader: bool,
     /// The one thing that matters most.
     pub says: Says,
     /// Invocations that this node answers in a second.
@@ -55,7 +53,6 @@ pub struct Light {
 impl Default for Light {
     fn default() -> Self {
         Self {
-            leader: false,
             says: Says::default(),
             calls_per_second: 0.0,
             brightness: LightSettings::BRIGHTNESS,

@@ -1,13 +1,13 @@
 //! `bramble identify` and `bramble lights`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use api::{
     light::{LightSettings, QuietHours},
     v1::Identify,
 };
 use clap::Args;
-use hardware::light::{LightConfig, LightStatus, Player, Says, svg};
+use hardware::light::{LightConfig, LightStatus, Player, Says, lamp, svg};
 use http::Method;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -143,8 +143,17 @@ async fn change(api: &Api, settings: &LightSettings) -> Result<(), Failure> {
 
 /// Plays what the table of the documents shows, at everyday brightness.
 async fn play(light: LightConfig, each: Duration, out: &Out) -> Result<(), Failure> {
+    let lamp = match lamp::open(&light, Path::new("/")) {
+        Ok(Some(lamp)) => lamp,
+        Ok(None) => {
+            return Err(Failure::usage(
+                "there is nothing to see on the light `none`: name another",
+            ));
+        }
+        Err(error) => return Err(Failure::failed(with_source(&error))),
+    };
     let complain = |error: hardware::light::LightError| complain_of(&error);
-    let player = Player::start(light, PathBuf::from("/"), complain)
+    let player = Player::on(lamp, complain)
         .map_err(|error| Failure::failed(format!("failed to start the light: {error}")))?;
     for says in Says::ALL {
         out.line(format!("{} ({})", says.meaning(), says.rhythm()))?;
@@ -164,8 +173,16 @@ async fn play(light: LightConfig, each: Duration, out: &Out) -> Result<(), Failu
     Ok(())
 }
 
+/// What does not work, and why.
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
 /// A light that does not work is said where errors go.
 #[expect(clippy::print_stderr, reason = "complaints of a command belong there")]
 fn complain_of(error: &dyn std::error::Error) {
-    eprintln!("bramble: {error}");
+    eprintln!("bramble: {}", with_source(error));
 }

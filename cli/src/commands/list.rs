@@ -19,6 +19,7 @@ use super::{
   bramble nodes
   bramble nodes --json | jq -r '.[] | select(.phase == \"down\").name'
   bramble nodes -q
+  bramble nodes show pi-4b-7f2a                 which board it is, and how it is
   bramble nodes waiting                         who wants to be let in
   bramble nodes admit pi-4b-7f2a
   bramble nodes rename pi-4b-7f2a window

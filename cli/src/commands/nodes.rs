@@ -2,7 +2,7 @@
 
 use api::{
     Devices,
-    v1::{AllowDevices, Node, WaitingNode},
+    v1::{AllowDevices, Fact, Node, NodeInWords, WaitingNode},
 };
 use clap::{Args, Subcommand};
 use http::Method;
@@ -13,12 +13,14 @@ use super::{
     human,
     manage::{self, ControllerArgs, ControllersArgs, CordonArgs, RenameArgs},
     out::Out,
-    table::{Column, Table},
+    table::{Column, Table, Tone},
 };
 
 /// What can be done about nodes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodesCommand {
+    /// Show all that is known of one node: its board, and how it is
+    Show(ShowArgs),
     /// Show the nodes that wait to be let in
     #[command(after_help = "Example:\n  bramble nodes waiting")]
     Waiting(WaitingArgs),
@@ -47,6 +49,20 @@ pub(crate) enum NodesCommand {
     Cordon(CordonArgs),
     /// Let a node take replicas again
     Uncordon(CordonArgs),
+}
+
+/// What `nodes show` is told.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  bramble nodes show pi-4b-7f2a
+  bramble nodes show pi-4b-7f2a --json | jq .sensors.card")]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    one: OneArgs,
+
+    /// Print what the API answers
+    #[arg(long)]
+    json: bool,
 }
 
 /// What `nodes waiting` is told.
@@ -118,6 +134,7 @@ fn some_devices(text: &str) -> Result<Devices, String> {
 /// Does it.
 pub(crate) async fn run(command: NodesCommand, out: &Out) -> Result<(), Failure> {
     match command {
+        NodesCommand::Show(args) => show(args, out).await,
         NodesCommand::Waiting(args) => waiting(args, out).await,
         NodesCommand::Admit(args) => admit(args, out).await,
         NodesCommand::Refuse(args) => {
@@ -177,6 +194,25 @@ fn pick(all: Vec<WaitingNode>, name: &str) -> Result<WaitingNode, Failure> {
             "no node {name} waits: `bramble nodes waiting` shows who does"
         ))),
     }
+}
+
+async fn show(args: ShowArgs, out: &Out) -> Result<(), Failure> {
+    let api = args.one.target.connect(None).await?;
+    let path = format!("/api/v1/nodes/{}", args.one.node);
+    if args.json {
+        return out.json(&api.get_answer(&path).await?.body);
+    }
+    let NodeInWords { node, about } = api.get(&path).await?;
+    let wide = about.iter().map(|fact| fact.title.len()).max().unwrap_or(0);
+    out.line(out.paint(&super::table::plain(&node.name), Tone::Bold))?;
+    for Fact { title, words } in &about {
+        let label = out.paint(&format!("{title:<wide$}"), Tone::Bold);
+        out.line(format!("{label}  {}", super::table::plain(words)))?;
+    }
+    for warning in &node.warnings {
+        out.line(out.paint(&super::table::plain(warning), Tone::Fair))?;
+    }
+    Ok(())
 }
 
 async fn waiting(args: WaitingArgs, out: &Out) -> Result<(), Failure> {

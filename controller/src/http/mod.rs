@@ -59,6 +59,7 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
     let controllers =
         needs(ViewNodes, get(nodes::controllers)).merge(needs(ChangeNodes, put(nodes::want_controllers)));
 
+    let node = needs(ViewNodes, get(v1::node)).merge(needs(ChangeNodes, delete(nodes::remove)));
     let lights = needs(ViewNodes, get(nodes::lights)).merge(needs(ChangeNodes, put(nodes::set_lights)));
 
     let images = needs(ViewFunctions, get(images::http::list))
@@ -83,7 +84,7 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
         .route("/system/logs", needs(ViewFunctions, get(openfaas::logs::logs)))
         .route("/system/info", needs(ViewInfo, get(openfaas::info::info)))
         .route("/api/v1/nodes", needs(ViewNodes, get(v1::nodes)))
-        .route("/api/v1/nodes/{name}", needs(ChangeNodes, delete(nodes::remove)))
+        .route("/api/v1/nodes/{name}", node)
         .route(
             "/api/v1/nodes/{name}/name",
             needs(ChangeNodes, put(nodes::rename)),

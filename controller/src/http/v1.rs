@@ -28,6 +28,19 @@ pub(crate) async fn nodes(State(controller): State<Controller>) -> Json<Vec<v1::
     Json(views::nodes(&state, &memory))
 }
 
+/// GET `/api/v1/nodes/{name}`: a node, with all that is known of it in people's words.
+pub(crate) async fn node(State(controller): State<Controller>, Path(name): Path<String>) -> Response {
+    let state = controller.state();
+    let nodes = views::nodes(&state, &controller.desk.memory());
+    match nodes.into_iter().find(|node| node.name == name) {
+        Some(node) => {
+            let about = views::about(&node);
+            Json(v1::NodeInWords { node, about }).into_response()
+        }
+        None => error(StatusCode::NOT_FOUND, format!("no node {name} in this bramble")),
+    }
+}
+
 /// GET `/api/v1/functions`: every function, and how it stands.
 pub(crate) async fn functions(State(controller): State<Controller>) -> Json<Vec<v1::FunctionSummary>> {
     let state = controller.state();

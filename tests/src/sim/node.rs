@@ -85,6 +85,7 @@ impl Node {
             version: "0.1.0".to_owned(),
             serial: None,
             devices: Default::default(),
+            details: Default::default(),
         };
         Self {
             id,

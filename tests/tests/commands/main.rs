@@ -8,6 +8,8 @@ mod failures;
 mod lights;
 mod nodes;
 mod operator;
+mod pins;
+mod show;
 mod warnings;
 
 use std::{

@@ -1,6 +1,6 @@
 //! Every warning on its way from a machine's files to the API and to what `bramble nodes` prints.
 
-use std::{collections::BTreeSet, fs, iter, path::Path};
+use std::{collections::BTreeSet, fs, iter, path::Path, process::Command};
 
 use hardware::Code;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::operator::Operator;
 #[path = "../../../hardware/tests/cases/mod.rs"]
 mod cases;
 
-use cases::{CASES, Case, Sick, WELL};
+pub(crate) use cases::WELL;
+use cases::{CASES, Case, Sick};
 
 /// Board, system, the speed of the card and what happened before are looked at when a node starts, and not again.
 fn counts_from_the_start_only((sick, code, _): &Case) -> bool {
@@ -26,7 +27,7 @@ fn counts_from_the_start_only((sick, code, _): &Case) -> bool {
 }
 
 /// What a node has found out about its card, kept where it looks for that.
-fn keep_card_speed(node: &Path, p50_ms: u64, p99_ms: u64) {
+pub(crate) fn keep_card_speed(node: &Path, p50_ms: u64, p99_ms: u64) {
     let kept = json!({"card": null, "writes": 200, "p50_us": p50_ms * 1000, "p99_us": p99_ms * 1000});
     fs::write(node.join("card-speed.json"), kept.to_string()).unwrap();
 }
@@ -64,9 +65,76 @@ fn told(demo: &Demo, node: &str, code: Code, words: &str) -> String {
     })
 }
 
+/// A small file system of its own in memory, in place of a folder and with what that held.
+struct SmallCard<'a>(&'a Path);
+
+impl<'a> SmallCard<'a> {
+    const MIB: u64 = 1 << 20;
+
+    fn instead_of(folder: &'a Path) -> Self {
+        let kept = tempfile::tempdir().unwrap();
+        let copy = |from: &Path, to: &Path| run(Command::new("cp").arg("-a").arg(from.join(".")).arg(to));
+        copy(folder, kept.path());
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=128m", "tmpfs"])
+            .arg(folder));
+        let card = Self(folder);
+        copy(kept.path(), folder);
+        card
+    }
+
+    /// Leaves so much of it free.
+    fn leaves(&self, bytes: u64) {
+        let ballast = self.0.join("ballast");
+        fs::write(&ballast, "").unwrap();
+        let space = rustix::fs::statvfs(self.0).unwrap();
+        let much = space.f_bavail * space.f_frsize - bytes;
+        fs::write(ballast, vec![0; usize::try_from(much).unwrap()]).unwrap();
+    }
+}
+
+impl Drop for SmallCard<'_> {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("--lazy").arg(self.0));
+    }
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}
+
+#[test]
+fn a_card_that_fills_up_is_told_of_before_it_is_full() {
+    let data = tempfile::tempdir().unwrap();
+    let node = node_folders(data.path(), 1).remove(0);
+    let card = SmallCard::instead_of(&node);
+    machine_says(&node, WELL);
+    keep_card_speed(&node, 4, 9);
+    let demo = Demo::builder()
+        .data(data.path())
+        .nodes(1)
+        .engine("process")
+        .start();
+    let operator = Operator::new();
+    operator.logs_in(&demo);
+    let name = demo.node_names().remove(0);
+    for (left, code) in [(10, Code::DiskNearlyFull), (2, Code::DiskFull)] {
+        card.leaves(left * SmallCard::MIB);
+        let text = told(&demo, &name, code, "nearly full");
+        let printed = operator.succeeds("nodes");
+        assert!(printed.contains(&format!("{name}: {text}")), "{printed}");
+    }
+    card.leaves(60 * SmallCard::MIB);
+    demo.wait("it to be well again", || {
+        let node = demo.nodes().remove(0);
+        node["problems"].as_array()?.is_empty().then_some(())
+    });
+    demo.end();
+}
+
 #[test]
 fn every_warning_is_told_by_the_api_and_by_the_list_of_nodes() {
-    // How full a card is, no file tells: that is asked of the running kernel, of the file system that the test is on.
+    // How full a card is, no file tells: that has a test of its own.
     let (at_start, later): (Vec<&Case>, Vec<&Case>) = CASES
         .iter()
         .filter(|(sick, ..)| !matches!(sick, Sick::Free(_)))

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "clicks, seconds and bytes are printed")]
 
+mod about;
 mod beginnings;
 mod lights;
 mod live;

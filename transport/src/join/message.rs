@@ -253,6 +253,7 @@ mod tests {
                 version: "0.1.0".to_owned(),
                 serial: None,
                 devices: Default::default(),
+                details: Default::default(),
             },
             serial: Some("10000000abcdef01".to_owned()),
             formerly: Some(BrambleId::from_number(9)),

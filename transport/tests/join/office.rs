@@ -63,6 +63,7 @@ pub(crate) fn introduction(node: NodeId) -> Introduction {
             version: "0.1.0".to_owned(),
             serial: None,
             devices: Default::default(),
+            details: Default::default(),
         },
         serial: None,
         formerly: None,

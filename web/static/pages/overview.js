@@ -6,6 +6,7 @@ import { send } from "../api.js";
 import { on } from "../live.js";
 import { bytes, count, pageOf, plural, rate, status } from "../format.js";
 import { byNode, dots, drawn, mark } from "../dots.js";
+import { about } from "../about.js";
 import { light } from "../light.js";
 import { watchLights } from "../lights.js";
 import { manage } from "../manage.js";
@@ -53,7 +54,7 @@ function board(node) {
   const name = h("h3", null, node.name);
   const phase = h("span", { class: "status" });
   const master = h("span", { class: "master" }, drawing(CROWN), "master");
-  const about = h("p", { class: "faint" });
+  const size = h("p", { class: "faint" });
   const memory = bar("RAM");
   const promised = bar("Promised");
   const load = bar("Load");
@@ -64,16 +65,17 @@ function board(node) {
   const offered = h("span");
   const offer = h("p", { class: "offer" }, offered, " ", h("button", { onclick: () => replace(node.id, offered) }, "It is"));
   const lit = light();
+  const told = about();
   const managed = manage();
   const picture = new URL(small ? "../board-zero.svg" : "../board.svg", import.meta.url);
   const element = h("li", { class: "board" },
     h("img", { src: picture.pathname, alt: "", width: 72, height: 48 }),
-    h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase, lit.element), about),
+    h("div", { class: "who" }, h("div", { class: "name" }, name, master, phase, lit.element), size),
     h("div", { class: "gauges" }, memory.element, promised.element, load.element, heat),
     h("div", { class: "load" }, replicas, none),
     warnings,
     offer,
-    managed.element);
+    h("div", { class: "extras" }, told.element, managed.element));
   const showDots = dots(replicas);
   let asked;
   return {
@@ -86,10 +88,11 @@ function board(node) {
       asked = now.replaces;
       master.hidden = !now.leader;
       lit.update(now);
+      told.update(now);
       managed.update(now);
       say(phase, { up: "up", down: "down", joining: "joining", cordoned: "takes nothing new" }[now.phase]);
       set(phase, "class", `status ${{ up: "good", down: "bad", joining: "busy", cordoned: "warn" }[now.phase]}`);
-      say(about, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
+      say(size, `${now.board.replace("Raspberry ", "")} · ${bytes(now.memory_bytes)} · ${plural(now.cores, "core")}`);
       const heard = now.memory_available_bytes !== undefined && !isAway(now);
       const used = now.memory_bytes - (now.memory_available_bytes ?? 0);
       const part = heard ? used / now.memory_bytes : 0;

@@ -46,6 +46,7 @@ fn introduction(node: NodeId) -> Introduction {
             version: "0.1.0".to_owned(),
             serial: None,
             devices: Default::default(),
+            details: Default::default(),
         },
         serial: None,
         formerly: None,
