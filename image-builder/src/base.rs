@@ -69,6 +69,19 @@ const DPKG_RULES: &[&str] = &[
     "path-include=/usr/lib/linux-image-*/broadcom/*",
     "path-include=/usr/lib/linux-image-*/bcm27*",
     "path-include=/usr/lib/linux-image-*/bcm28*",
+    // Wi-Fi that is on no Pi.
+    "path-exclude=/usr/lib/firmware/brcm/*",
+    "path-include=/usr/lib/firmware/brcm/brcmfmac434*",
+    "path-exclude=/usr/lib/firmware/cypress/*",
+    "path-include=/usr/lib/firmware/cypress/cyfmac434*",
+    // Boot files with a camera's or a debugger's needs; with 16 MB of memory for graphics others are used.
+    "path-exclude=/usr/lib/raspi-firmware/*_x.*",
+    "path-exclude=/usr/lib/raspi-firmware/*4x.*",
+    "path-exclude=/usr/lib/raspi-firmware/*db.*",
+    // Ways of older containerds to start a container.
+    "path-exclude=/usr/bin/containerd-shim",
+    "path-exclude=/usr/bin/containerd-shim-runc-v1",
+    "path-exclude=/usr/bin/containerd-stress",
 ];
 
 /// Before the packages: a short initial file system, made once at the end instead of twice. The virtio modules let the
@@ -87,10 +100,13 @@ ln -s /bin/true "$1/usr/sbin/update-initramfs"
 mkdir -p "$1/etc/ssh"
 touch "$1/etc/ssh/ssh_host_rsa_key" "$1/etc/ssh/ssh_host_ecdsa_key" "$1/etc/ssh/ssh_host_ed25519_key""#;
 
+/// After the packages. Kernel and initial file system were copied to the first partition, from which a Pi starts: their
+/// originals would lie in the root for nothing.
 const AFTER: &str = r#"set -e
 rm "$1/usr/sbin/update-initramfs"
 chroot "$1" dpkg-divert --local --rename --remove /usr/sbin/update-initramfs
 chroot "$1" update-initramfs -c -k all
+rm -f "$1"/boot/vmlinuz-* "$1"/boot/initrd.img-* "$1"/boot/System.map-*
 rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/etc/resolv.conf" "$1"/var/log/*.log "$1"/var/log/apt/*"#;
 
 /// What a base is made from.
