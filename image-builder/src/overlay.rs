@@ -67,6 +67,9 @@ pub fn overlay(arch: Arch, programs: &Programs, version: &str) -> Tree {
         0o644,
         format!("{version} {}\n", arch.name()),
     );
+    // Caches are as new as the system: otherwise each start would make them again, for nothing.
+    tree.file("etc/.updated", 0o644, "");
+    tree.file("var/.updated", 0o644, "");
     tree.dir("boot/firmware", 0o755);
     tree.file("boot/firmware/bramble.toml", 0o644, settings());
     for (path, content) in firmware(arch) {
@@ -86,7 +89,8 @@ fn fstab() -> String {
         "{} / ext4 ro,noatime 0 1\n\
          # What a node promises is synced by the node itself; the rest may wait half a minute.\n\
          {} /var ext4 noatime,commit=30 0 2\n\
-         {} /boot/firmware vfat noatime,sync,umask=0077,nofail,x-systemd.device-timeout=10s 0 2\n",
+         # Without it the settings would be missing: it is waited for, as long as it takes on a slow card.\n\
+         {} /boot/firmware vfat noatime,sync,umask=0077,nofail,x-systemd.device-timeout=3min 0 2\n",
         part(2),
         part(3),
         part(1),
@@ -133,6 +137,10 @@ mod tests {
         assert!(fstab.contains("PARTUUID=5049434c-02 / ext4 ro,noatime"));
         assert!(fstab.contains("PARTUUID=5049434c-03 /var ext4 noatime,commit=30"));
         assert!(!fstab.contains("swap"));
+        assert!(
+            fstab.contains("nofail,x-systemd.device-timeout=3min"),
+            "a slow start must not pass by the settings"
+        );
     }
 
     #[test]
