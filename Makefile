@@ -6,7 +6,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build builtin test check bench dist image image-test screenshot clean
+.PHONY: help demo build builtin test check bench dist image boot-test screenshot clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,9 +49,9 @@ image: dist ## build SD-card images into target/images (root; IMAGE=arm64 or arm
 	  $(CARGO) run --locked --release -p image-builder -- build --arch $$arch --out target/images/bramble-$$arch.img.xz || exit 1; \
 	done
 
-image-test: ## boot the arm64 image in an emulated computer, twice (minutes; needs qemu-system-arm)
+boot-test: ## boot the arm64 image in an emulated computer, twice (minutes; needs qemu-system-arm)
 	$(CARGO) build --locked -p image-builder
-	scripts/image-test target/images/bramble-arm64.img
+	scripts/boot-test target/images/bramble-arm64.img
 
 screenshot: build ## draw the portal's pictures in docs/pictures/ (needs chromium and chromium-driver)
 	$(CARGO) run --locked -p tests --example screenshot
