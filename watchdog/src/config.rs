@@ -39,8 +39,8 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// Where `/metrics` is served, if that port can be had.
     pub(crate) metrics_port: Option<u16>,
-    /// Longest wait for the head of a request, and for the next piece of its body.
-    pub(crate) read_timeout: Duration,
+    /// Longest wait for the head of a request, and for the next piece of its body; `None` is no limit.
+    pub(crate) read_timeout: Option<Duration>,
     /// From the head of a request to the end of its answer; the connection is cut then. Also the drain at the end.
     pub(crate) write_timeout: Duration,
     /// Limit for the function itself; `None` is no limit.
@@ -169,16 +169,15 @@ impl Config {
         if write_timeout.is_zero() {
             return Err(ConfigError::NoWriteTimeout);
         }
-        let exec_timeout = variables.duration("exec_timeout", DEFAULT_TIMEOUT);
         Ok(Self {
             mode: variables.mode()?,
             listen_address: variables.parsed("bramble_listen_address", "IP address")?,
             port: variables.parsed("port", "port number")?.unwrap_or(8080),
             metrics_port: Some(variables.parsed(METRICS_PORT, "port number")?.unwrap_or(8081))
                 .filter(|port| *port != 0),
-            read_timeout: variables.duration("read_timeout", DEFAULT_TIMEOUT),
+            read_timeout: variables.limit("read_timeout", DEFAULT_TIMEOUT),
             write_timeout,
-            exec_timeout: (!exec_timeout.is_zero()).then_some(exec_timeout),
+            exec_timeout: variables.limit("exec_timeout", DEFAULT_TIMEOUT),
             healthcheck_interval: variables.duration("healthcheck_interval", write_timeout),
             content_type: variables.content_type()?,
             max_inflight: variables
@@ -268,7 +267,7 @@ mod tests {
 
         assert_eq!(config.mode.name(), "streaming");
         assert_eq!((config.port, config.metrics_port), (8080, Some(8081)));
-        assert_eq!(config.read_timeout, Duration::from_secs(30));
+        assert_eq!(config.read_timeout, Some(Duration::from_secs(30)));
         assert_eq!(config.write_timeout, Duration::from_secs(30));
         assert_eq!(config.exec_timeout, Some(Duration::from_secs(30)));
         assert_eq!(config.healthcheck_interval, config.write_timeout);
@@ -305,19 +304,28 @@ mod tests {
     }
 
     #[test]
-    fn an_exec_timeout_of_zero_is_no_limit_and_a_broken_one_is_the_default() {
-        assert_eq!(
-            config(&[("fprocess", "cat"), ("exec_timeout", "0")])
-                .unwrap()
-                .exec_timeout,
-            None
-        );
-        assert_eq!(
-            config(&[("fprocess", "cat"), ("exec_timeout", "soon")])
-                .unwrap()
-                .exec_timeout,
-            Some(Duration::from_secs(30))
-        );
+    fn a_timeout_of_zero_is_no_limit_and_a_broken_one_is_the_default() {
+        for (text, expected) in [("0", None), ("0s", None), ("soon", Some(30)), ("1m", Some(60))] {
+            let expected = expected.map(Duration::from_secs);
+            let config = config(&[
+                ("fprocess", "cat"),
+                ("exec_timeout", text),
+                ("read_timeout", text),
+            ])
+            .unwrap();
+            assert_eq!(
+                (config.exec_timeout, config.read_timeout),
+                (expected, expected),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_health_interval_of_zero_is_no_quiet_time() {
+        let config = config(&[("fprocess", "cat"), ("healthcheck_interval", "0")]).unwrap();
+
+        assert_eq!(config.healthcheck_interval, Duration::ZERO);
     }
 
     #[test]

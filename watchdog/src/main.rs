@@ -130,7 +130,7 @@ async fn run(config: &Config, children: &Rc<Children>) -> io::Result<ExitCode> {
     );
     log!(
         "Timeouts: read: {} write: {} hard: {} health: {}",
-        AsGo(config.read_timeout),
+        AsGo(config.read_timeout.unwrap_or_default()),
         AsGo(config.write_timeout),
         AsGo(config.exec_timeout.unwrap_or_default()),
         AsGo(config.healthcheck_interval)

@@ -46,7 +46,7 @@ pub(crate) struct Server {
     closing: watch::Sender<bool>,
     /// Whether answers say that they are their connection's last.
     leaving: Rc<Cell<bool>>,
-    read_timeout: Duration,
+    read_timeout: Option<Duration>,
     write_timeout: Duration,
 }
 
@@ -124,7 +124,7 @@ struct Connection {
     door: Door,
     closing: watch::Receiver<bool>,
     leaving: Rc<Cell<bool>>,
-    read_timeout: Duration,
+    read_timeout: Option<Duration>,
     write_timeout: Duration,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Service {
     pub(crate) lock: Lock,
     pub(crate) limiter: Limiter,
     metrics: Rc<Metrics>,
-    read_timeout: Duration,
+    read_timeout: Option<Duration>,
     write_timeout: Duration,
     ready_path: Option<PathAndQuery>,
     log_call_id: bool,

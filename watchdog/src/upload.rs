@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::task::spawn_local;
 use tokio::time::{Sleep, sleep};
 
-/// A request's body. Ends in an error when the sender pauses longer than `read_timeout` or goes away.
+/// A request's body. Ends in an error when the sender pauses longer than `read_timeout`, if that is set, or goes away.
 pub(crate) struct Upload {
     /// `None` once nothing more comes.
     rest: Option<Rest>,
@@ -24,7 +24,7 @@ pub(crate) struct Upload {
 /// What has not been read yet.
 struct Rest {
     body: Incoming,
-    read_timeout: Duration,
+    read_timeout: Option<Duration>,
     /// Runs only while we wait for the sender, so a body that comes in one piece sets no timer.
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum UploadError {
 }
 
 impl Upload {
-    pub(crate) fn new(body: Incoming, read_timeout: Duration) -> Self {
+    pub(crate) fn new(body: Incoming, read_timeout: Option<Duration>) -> Self {
         let rest = (!body.is_end_stream()).then_some(Rest {
             body,
             read_timeout,
@@ -59,9 +59,10 @@ impl Rest {
             self.pause = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(UploadError::Broken)));
         }
-        let pause = self
-            .pause
-            .get_or_insert_with(|| Box::pin(sleep(self.read_timeout)));
+        let Some(longest) = self.read_timeout else {
+            return Poll::Pending;
+        };
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(longest)));
         ready!(pause.as_mut().poll(context));
         Poll::Ready(Some(Err(UploadError::Stalled)))
     }

@@ -35,6 +35,11 @@ impl Variables {
         self.get(name).and_then(duration::setting).unwrap_or(default)
     }
 
+    /// A duration that limits something; 0 is no limit.
+    pub(crate) fn limit(&self, name: &str, default: Duration) -> Option<Duration> {
+        Some(self.duration(name, default)).filter(|limit| !limit.is_zero())
+    }
+
     /// Off unless it says `true` or `1`.
     pub(crate) fn flag(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))

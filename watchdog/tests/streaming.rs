@@ -225,6 +225,26 @@ fn half_a_body_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
+fn a_read_timeout_of_zero_is_no_limit() {
+    for mode in ["streaming", "serializing"] {
+        let watchdog = Watchdog::start(&[("fprocess", "cat"), ("read_timeout", "0"), ("mode", mode)]);
+        let mut stream = watchdog.connect();
+        for piece in [
+            "POST / HTTP/1.1\r\nHost: x\r\n",
+            "Connection: close\r\nContent-Length: 5\r\n\r\nhe",
+            "llo",
+        ] {
+            stream.write_all(piece.as_bytes()).expect(mode);
+            thread::sleep(Duration::from_millis(100));
+        }
+
+        let response = Response::read(&mut stream).expect(mode);
+
+        assert_eq!((response.status, response.text()), (200, "hello"), "{mode}");
+    }
+}
+
+#[test]
 fn an_answer_that_goes_on_beyond_write_timeout_is_cut() {
     let watchdog = script(
         "while echo more; do sleep 0.1; done",
