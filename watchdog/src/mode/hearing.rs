@@ -4,8 +4,10 @@
 //! then fails, which says nothing about the answer: it may have arrived, or be arriving. So what cannot be written is
 //! dropped, and how the exchange went is left to what is read: the answer, or the end without one.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,6 +17,8 @@ pub(super) struct Hearing<S> {
     stream: S,
     /// Nothing can be written any more.
     is_mute: bool,
+    /// Whether anything was heard since whoever shares this asked last.
+    heard: Rc<Cell<bool>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Hearing<S> {
@@ -22,7 +26,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Hearing<S> {
         Self {
             stream,
             is_mute: false,
+            heard: Rc::default(),
         }
+    }
+
+    /// Becomes true when something is heard.
+    pub(super) fn heard(&self) -> Rc<Cell<bool>> {
+        self.heard.clone()
     }
 
     /// Writes with `write`, or pretends that all of `length` bytes were written.
@@ -47,7 +57,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hearing<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.heard.set(true);
+        }
+        polled
     }
 }
 
@@ -115,10 +130,13 @@ mod tests {
         assert_eq!(hearing.write_vectored(&slices).await.unwrap(), 6);
         hearing.flush().await.unwrap();
 
+        assert!(!hearing.heard().get());
         let mut said = [0; 6];
         hearing.read_exact(&mut said).await.unwrap();
         assert_eq!(&said, b"enough");
+        assert!(hearing.heard().replace(false));
         // And then it is over: an end, or an error.
         assert_eq!(hearing.read(&mut said).await.unwrap_or(0), 0);
+        assert!(!hearing.heard().get(), "an end is nothing that was said");
     }
 }

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -249,17 +249,25 @@ impl Http {
     }
 
     /// Sends over an idle connection, or a new one when none is left.
+    ///
+    /// A server may close an idle connection at the very moment it is used again. Whether it did anything then cannot be
+    /// known, so only what may be done twice is sent again, and only once.
     async fn send(
         &self,
         mut request: Request<Outgoing>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failure> {
         while let Some(mut lease) = self.pool.take() {
+            let copy = copy_of_harmless(&request);
             match lease.sender().try_send_request(request).await {
                 Ok(response) => return Ok((response, Some(lease))),
-                // Closed before anything of the request was written: nothing happened yet.
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Failure::NoAnswer(error.into_error())),
+                Err(mut error) => match (error.take_message(), copy) {
+                    // Closed before anything of the request was written: nothing happened yet.
+                    (Some(unsent), _) => request = unsent,
+                    (None, Some(copy)) if !lease.heard() => {
+                        request = copy;
+                        break;
+                    }
+                    (None, _) => return Err(Failure::NoAnswer(error.into_error())),
                 },
             }
         }
@@ -300,6 +308,22 @@ impl Http {
         };
         Ok(Request::from_parts(head, body))
     }
+}
+
+/// A second copy of a request that may be done twice: without body, and of a method that changes nothing.
+fn copy_of_harmless(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
+    );
+    if !is_safe || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Either::Left(Upload::empty()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

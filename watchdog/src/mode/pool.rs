@@ -60,6 +60,8 @@ struct Idle {
 struct Link {
     sender: SendRequest<Outgoing>,
     driver: AbortHandle,
+    /// Whether the server said anything since the last request.
+    heard: Rc<Cell<bool>>,
 }
 
 /// A connection in use. Dropped before its answer has been read, it is closed, even while a request is being written
@@ -78,9 +80,16 @@ impl Lease {
         }
     }
 
+    /// To send the next request.
     pub(super) fn sender(&mut self) -> &mut SendRequest<Outgoing> {
-        let link = self.link.as_mut();
-        &mut link.expect("giving it back consumes the lease").sender
+        let link = self.link.as_mut().expect("giving it back consumes the lease");
+        link.heard.set(false);
+        &mut link.sender
+    }
+
+    /// Whether the server has said anything since then.
+    pub(super) fn heard(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.heard.get())
     }
 
     /// The answer was read to its end: the connection can serve another request.
@@ -143,10 +152,17 @@ impl Pool {
     /// # Errors
     /// When the server does not listen, or its name is not known.
     pub(super) async fn connect(self: &Rc<Self>) -> io::Result<Lease> {
-        let (sender, connection) = handshake(Hearing::new(self.reach().await?)).await?;
+        let stream = Hearing::new(self.reach().await?);
+        let heard = stream.heard();
+        let (sender, connection) = handshake(stream).await?;
         // Its errors reach whoever waits for the answer.
         let driver = spawn_local(async { _ = connection.await }).abort_handle();
-        Ok(Lease::new(self, Link { sender, driver }))
+        let link = Link {
+            sender,
+            driver,
+            heard,
+        };
+        Ok(Lease::new(self, link))
     }
 
     /// A new connection that can turn into a tunnel.
