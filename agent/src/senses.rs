@@ -18,7 +18,7 @@ use api::{
 use hardware::{
     Board, CardSpeed, History, Known, Readings, System,
     light::Trouble,
-    sensors::{Clock, LinkKind, StorageKind},
+    sensors::{Clock, LinkKind, Power, StorageKind},
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -27,8 +27,11 @@ use tracing::{info, warn};
 
 use crate::{config::AgentConfig, shared::Shared};
 
-/// Time between two looks: soon enough for a dip of the voltage, seldom enough to cost nothing.
-const LOOK: Duration = Duration::from_secs(3);
+/// Time between two glances at the power supply: the kernel tells of a dip for about two seconds.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// So many glances, then a look at everything, seldom enough to cost nothing.
+const GLANCES: u32 = 3;
 
 /// Where the speed of the card is kept, below the node's directory.
 const CARD_SPEED: &str = "card-speed.json";
@@ -68,9 +71,9 @@ impl Senses {
 
     /// Looks at everything once. Reads a few dozen small files of the kernel.
     pub(crate) fn look(&mut self) -> NodeVitals {
-        let readings = self.readings();
+        let readings = readings(&self.config);
         let now = self.began.elapsed();
-        self.history.note(&readings, now);
+        self.history.note(readings.power, now);
         let lent = self.config.virtual_board.as_ref();
         let available = Memory::from_bytes(readings.memory_available_bytes);
         let mut vitals = NodeVitals {
@@ -99,33 +102,39 @@ impl Senses {
         vitals
     }
 
-    fn readings(&self) -> Readings {
-        hardware::sensors::read(&self.config.root, &self.config.state_dir)
+    /// Looks at the power supply alone, and remembers it.
+    fn glance(&mut self) {
+        let power = Power::read(&self.config.root);
+        self.history.note(power, self.began.elapsed());
     }
+}
 
-    /// Measures how fast the card is, once in its life, or finds what was measured. Takes up to ten seconds.
-    fn measure_card(&mut self) {
-        if !self.config.is_its_own_machine() {
-            return;
-        }
-        let card = self.readings().storage.and_then(|storage| storage.cid);
-        let file = self.config.state_dir.join(CARD_SPEED);
-        self.card_speed = kept(&file, card.as_deref()).or_else(|| {
-            let began = Instant::now();
-            let speed = hardware::measure_card(&self.config.state_dir, || began.elapsed());
-            match speed {
-                Ok(speed) => {
-                    info!(p50 = ?speed.p50, p99 = ?speed.p99, "measured how fast the card writes");
-                    keep(&file, card, &speed);
-                    Some(speed)
-                }
-                Err(error) => {
-                    warn!(%error, "failed to measure how fast the card writes; tried again at the next start");
-                    None
-                }
-            }
-        });
+fn readings(config: &AgentConfig) -> Readings {
+    hardware::sensors::read(&config.root, &config.state_dir)
+}
+
+/// Measures how fast the card is, once in its life, or finds what was measured. Takes up to ten seconds.
+fn measure_card(config: &AgentConfig) -> Option<CardSpeed> {
+    if !config.is_its_own_machine() {
+        return None;
     }
+    let card = readings(config).storage.and_then(|storage| storage.cid);
+    let file = config.state_dir.join(CARD_SPEED);
+    kept(&file, card.as_deref()).or_else(|| {
+        let began = Instant::now();
+        let speed = hardware::measure_card(&config.state_dir, || began.elapsed());
+        match speed {
+            Ok(speed) => {
+                info!(p50 = ?speed.p50, p99 = ?speed.p99, "measured how fast the card writes");
+                keep(&file, card, &speed);
+                Some(speed)
+            }
+            Err(error) => {
+                warn!(%error, "failed to measure how fast the card writes; tried again at the next start");
+                None
+            }
+        }
+    })
 }
 
 fn kept(file: &Path, card: Option<&str>) -> Option<CardSpeed> {
@@ -154,31 +163,47 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Looks every few seconds until `stop`; measures the card first.
+/// Looks every few seconds until `stop`, and measures the card meanwhile.
 pub(crate) async fn run(senses: Senses, shared: Arc<Shared>, stop: CancellationToken) {
-    let look = |mut senses: Senses, first: bool| async move {
-        let looked = tokio::task::spawn_blocking(move || {
-            if first {
-                senses.measure_card();
+    stop.run_until_cancelled(look_on(senses, &shared)).await;
+}
+
+async fn look_on(mut senses: Senses, shared: &Shared) {
+    let config = Arc::clone(&senses.config);
+    let mut measuring = Some(tokio::task::spawn_blocking(move || measure_card(&config)));
+    for turn in (0..GLANCES).cycle() {
+        if turn == 0 {
+            let vitals;
+            (senses, vitals) = in_a_thread(senses, Senses::look).await;
+            if let Some(vitals) = vitals {
+                shared.vitals.send_replace(vitals);
             }
-            let vitals = senses.look();
-            (senses, vitals)
-        });
-        looked.await.ok()
-    };
-    let mut next = Some((senses, true));
-    while let Some((senses, first)) = next.take() {
-        let looked = tokio::select! {
-            () = stop.cancelled() => return,
-            looked = look(senses, first) => looked,
-        };
-        let Some((senses, vitals)) = looked else { return };
-        shared.vitals.send_replace(vitals);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep(LOOK) => {}
+        } else {
+            (senses, _) = in_a_thread(senses, Senses::glance).await;
         }
-        next = Some((senses, false));
+        if let Some(measured) = measuring.take_if(|measuring| measuring.is_finished()) {
+            senses.card_speed = measured.await.ok().flatten();
+        }
+        sleep(GLANCE).await;
+    }
+}
+
+/// Has `senses` do what may take long. Files beyond all expectation cost what was remembered, and no more.
+async fn in_a_thread<T: Send + 'static>(
+    mut senses: Senses,
+    what: fn(&mut Senses) -> T,
+) -> (Senses, Option<T>) {
+    let config = Arc::clone(&senses.config);
+    let done = tokio::task::spawn_blocking(move || {
+        let found = what(&mut senses);
+        (senses, found)
+    });
+    match done.await {
+        Ok((senses, found)) => (senses, Some(found)),
+        Err(error) => {
+            warn!(%error, "failed to look at this machine; begins anew");
+            (Senses::new(config), None)
+        }
     }
 }
 

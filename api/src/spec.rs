@@ -202,7 +202,7 @@ pub enum SpecError {
     RequestAboveLimit(&'static str),
     /// A constraint of an unknown form.
     #[error(
-        "validation failed: constraint `{0}`: write key=value, with one of the keys kubernetes.io/arch, kubernetes.io/os, kubernetes.io/hostname, board"
+        "validation failed: constraint `{0}`: write key=value, with one of the keys kubernetes.io/arch, kubernetes.io/os, kubernetes.io/hostname, board, node"
     )]
     Constraint(String),
     /// An environment variable that no process could have.

@@ -32,8 +32,13 @@ pub struct Board {
 pub fn read(root: &Path) -> Board {
     let tree = root.join("proc/device-tree");
     let cpuinfo = fs::read_to_string(root.join("proc/cpuinfo")).unwrap_or_default();
-    let revision = tree_revision(&tree).or_else(|| Revision::parse(cpuinfo_value(&cpuinfo, "Revision")?));
     let compatible = files::text(&tree.join("compatible")).unwrap_or_default();
+    // Others put numbers of their own there.
+    let may_be_pi = compatible.is_empty() || compatible.contains("raspberrypi,");
+    let revision = tree_revision(&tree).or_else(|| {
+        let code = cpuinfo_value(&cpuinfo, "Revision").filter(|_| may_be_pi)?;
+        Revision::parse(code)
+    });
     let model_text = files::text(&tree.join("model"))
         .or_else(|| cpuinfo_value(&cpuinfo, "Model").map(str::to_owned))
         .map(|text| without_version(&text));
@@ -329,6 +334,29 @@ pub(crate) mod tests {
             ("Raspberry Pi 7 Model B", "pi-7-model-b")
         );
         assert_eq!(board.memory_mib, Some(8192));
+        assert_eq!(board.platforms(&system("aarch64", 4096)), ["linux/arm64"]);
+    }
+
+    #[test]
+    fn the_board_of_another_maker_is_no_pi_whatever_its_revision_is() {
+        let root = tree(&[
+            ("proc/cpuinfo", "Revision : 0010\nSerial : 00000000abcdef12\n"),
+            ("proc/device-tree/model", "Hardkernel ODROID-C2\0"),
+            (
+                "proc/device-tree/compatible",
+                "hardkernel,odroid-c2\0amlogic,meson-gxbb\0",
+            ),
+            ("proc/meminfo", "MemTotal: 1900000 kB\n"),
+        ]);
+        let board = read(root.path());
+        assert_eq!(
+            (board.words.as_str(), board.short.as_str()),
+            ("Hardkernel ODROID-C2", "hardkernel-odroid-c2")
+        );
+        assert_eq!(
+            (board.revision, board.processor, board.memory_mib),
+            (None, None, None)
+        );
         assert_eq!(board.platforms(&system("aarch64", 4096)), ["linux/arm64"]);
     }
 

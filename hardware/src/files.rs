@@ -19,6 +19,11 @@ pub(crate) fn number<T: FromStr>(file: &Path) -> Option<T> {
     text(file)?.split_whitespace().next()?.parse().ok()
 }
 
+/// A number that something can be as busy as: neither below zero nor without end.
+pub(crate) fn sensible(word: &str) -> Option<f64> {
+    word.parse().ok().filter(|number| (0.0..1e6).contains(number))
+}
+
 /// A word in hexadecimal, with or without `0x`.
 pub(crate) fn hexadecimal(word: &str) -> Option<u32> {
     let word = word.trim();

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::sensors::{Readings, Throttled};
+use crate::sensors::{Power, Throttled};
 
-/// When the power dipped and the cores were slowed. One per machine, fed with every reading.
+/// When the power dipped and the cores were slowed. One per machine, fed with every reading of the power: dips last
+/// for two seconds where the kernel tells of them, so that it takes a reading every second to miss none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The voltage was too low.
@@ -26,8 +27,7 @@ pub struct Event {
 
 impl History {
     /// Notes what a reading says. `now` is a time that only grows, of any origin, the same at every call.
-    pub fn note(&mut self, readings: &Readings, now: Duration) {
-        let power = readings.power;
+    pub fn note(&mut self, power: Power, now: Duration) {
         let firmware = |says: fn(Throttled) -> bool| power.throttled.is_some_and(says);
         self.low_power
             .note(power.is_low(), firmware(Throttled::was_under_voltage), now);
@@ -61,37 +61,32 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sensors::Power;
-
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn reading(alarm: Option<bool>, bits: Option<u32>) -> Readings {
-        Readings {
-            power: Power {
-                alarm,
-                throttled: bits.map(Throttled::from_bits),
-            },
-            ..Readings::default()
+    fn reading(alarm: Option<bool>, bits: Option<u32>) -> Power {
+        Power {
+            alarm,
+            throttled: bits.map(Throttled::from_bits),
         }
     }
 
     #[test]
     fn a_dip_is_remembered_with_its_time() {
         let mut history = History::default();
-        history.note(&reading(Some(false), None), MINUTE);
+        history.note(reading(Some(false), None), MINUTE);
         assert_eq!(history.low_power.ago(MINUTE), None);
-        history.note(&reading(Some(true), None), 2 * MINUTE);
-        history.note(&reading(Some(false), None), 3 * MINUTE);
+        history.note(reading(Some(true), None), 2 * MINUTE);
+        history.note(reading(Some(false), None), 3 * MINUTE);
         assert_eq!(history.low_power.ago(16 * MINUTE), Some(14 * MINUTE));
     }
 
     #[test]
     fn a_dip_between_two_looks_is_known_by_the_firmwares_memory() {
         let mut history = History::default();
-        history.note(&reading(None, Some(0)), MINUTE);
-        history.note(&reading(None, Some(0x10000)), 2 * MINUTE);
+        history.note(reading(None, Some(0)), MINUTE);
+        history.note(reading(None, Some(0x10000)), 2 * MINUTE);
         // The firmware remembers until the next start: the same dip is not told as a new one.
-        history.note(&reading(None, Some(0x10000)), 9 * MINUTE);
+        history.note(reading(None, Some(0x10000)), 9 * MINUTE);
         assert_eq!(history.low_power.ago(9 * MINUTE), Some(7 * MINUTE));
         assert!(!history.low_power.only_before());
     }
@@ -99,8 +94,8 @@ mod tests {
     #[test]
     fn a_dip_before_the_first_look_has_no_time() {
         let mut history = History::default();
-        history.note(&reading(None, Some(0x50000)), MINUTE);
-        history.note(&reading(None, Some(0x50000)), 2 * MINUTE);
+        history.note(reading(None, Some(0x50000)), MINUTE);
+        history.note(reading(None, Some(0x50000)), 2 * MINUTE);
         assert_eq!(history.low_power.ago(2 * MINUTE), None);
         assert!(history.low_power.only_before() && history.slowed.only_before());
     }

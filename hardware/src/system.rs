@@ -72,7 +72,7 @@ pub(crate) fn meminfo_bytes(root: &Path, key: &str) -> Option<u64> {
         .lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+    Some(kib.saturating_mul(1024))
 }
 
 #[cfg(test)]

@@ -128,6 +128,7 @@ fn a_node_identifies_itself_when_asked_and_lights_shine_as_told() {
     wait_for_light(&demo, &other, "joined");
     assert_eq!(client.post_json(&path, &json!({"seconds": 90_000})).status, 400);
     assert_eq!(client.post("/api/v1/nodes/pi-9/identify", "").status, 404);
+    assert_eq!(client.post(&path, "[]").status, 400);
     let stranger = tests::demo::Client::new(&demo.portal);
     assert_eq!(stranger.post(&path, "").status, 401);
 

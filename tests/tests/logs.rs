@@ -175,6 +175,55 @@ fn who_follows_reads_along_also_at_replicas_that_come_later() {
 }
 
 #[test]
+fn who_follows_reads_along_at_a_node_that_comes_back() {
+    let demo = talker();
+    demo.wait_for_ready("talk", 1);
+    let busy = demo.function("talk")["placements"][0]["node"].clone();
+    let is_free = |name: &String| *name != demo.leader() && busy != json!(name);
+    let away = demo.node_names().into_iter().find(is_free).unwrap();
+    demo.plug("unplug", &away);
+    demo.wait("it to be missed", || {
+        let nodes = demo.nodes();
+        let node = nodes.iter().find(|node| node["name"] == *away)?;
+        (node["phase"] == "down").then_some(())
+    });
+    say(&demo, "before");
+    let following = demo.client().follow("/system/logs?name=talk&follow=true");
+    assert!(following.find(|line| line.contains("before")).is_some());
+
+    demo.plug("plug", &away);
+    demo.scale("talk", 6);
+    let function = demo.wait_for_ready("talk", 6);
+    let placements = function["placements"].as_array().unwrap();
+    assert!(
+        placements.iter().any(|placement| placement["node"] == *away),
+        "{placements:?}"
+    );
+    for number in 0..60 {
+        say(&demo, &format!("spread-{number}."));
+    }
+    let mut instances = BTreeSet::new();
+    for _ in 0..60 {
+        let line = following.find(|line| line.contains("cat: /spread-")).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        instances.insert(line["instance"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(instances.len(), 6, "all replicas are followed: {instances:?}");
+}
+
+#[test]
+fn who_signs_out_reads_no_further() {
+    let demo = talker();
+    say(&demo, "before");
+    let client = Client::new(&demo.portal).with_session("admin", &demo.password);
+    let following = client.follow("/system/logs?name=talk&follow=true");
+    assert!(following.find(|line| line.contains("before")).is_some());
+    let out = client.post("/ui/sign-out", "");
+    assert!(out.status.is_redirection(), "{}", out.text());
+    following.rest();
+}
+
+#[test]
 fn a_reader_that_hangs_up_leaves_nothing_behind() {
     let demo = talker();
     say(&demo, "before");

@@ -7,6 +7,9 @@ import { WORDS } from "./lights/words.js";
 /** Milliseconds after which what is shown is asked for anew. */
 const STALE = 4000;
 
+/** What a light says, in words. */
+const shown = ({ says, brightness }) => (brightness === 0 && says !== "identify" ? "Dark at this hour." : WORDS[says] ?? says);
+
 function fact() {
   const title = h("dt");
   const words = h("dd");
@@ -34,7 +37,7 @@ export function about() {
     asked = Date.now();
     try {
       const { about: known, light } = await get(`/api/v1/nodes/${encodeURIComponent(node.name)}`);
-      show(light ? [...known, { title: "Light", words: WORDS[light.says] ?? light.says }] : known);
+      show(light ? [...known, { title: "Light", words: shown(light) }] : known);
       say(problem, "");
     } catch (refusal) {
       say(problem, refusal.message);

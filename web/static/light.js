@@ -32,10 +32,11 @@ export function light() {
       if (says) {
         const { pathname } = new URL(`lights/${says}.svg`, import.meta.url);
         set(picture, "src", pathname + LED);
-        const words = `Its light: ${WORDS[says] ?? says}`;
+        const dark = now.light.brightness === 0 && says !== "identify";
+        const words = `Its light: ${dark ? "dark at this hour." : WORDS[says] ?? says}`;
         set(picture, "title", words);
         set(picture, "alt", words);
-        set(picture, "class", now.light.brightness === 0 && !identifies ? "dark" : null);
+        set(picture, "class", dark ? "dark" : null);
       }
       if (button.textContent !== (identifies ? "Stop" : "Identify")) button.textContent = identifies ? "Stop" : "Identify";
       whoami().then((who) => { button.hidden = !says || !who?.permissions?.includes("change_nodes"); });

@@ -40,7 +40,11 @@ function rows(name, title, hint, key, value) {
     if (other) other.value = second;
     const away = h("button", { type: "button", class: "icon", "aria-label": `Remove this one from ${title}` }, "×");
     const row = h("div", { class: value ? "pair" : "pair single" }, one, other, away);
-    away.addEventListener("click", () => { row.remove(); add.focus(); });
+    away.addEventListener("click", () => {
+      row.dispatchEvent(new Event("input", { bubbles: true }));
+      row.remove();
+      add.focus();
+    });
     body.append(row);
     return one;
   };
@@ -67,6 +71,7 @@ export function specForm(form, { button, locked = false, send }) {
     .map(([name, title, example]) => field(name, title, null, { placeholder: example }));
   const readOnly = h("input", { type: "checkbox", name: "readOnlyRootFilesystem" });
   const summary = h("p", { class: "problem summary", role: "alert" });
+  const news = h("p", { class: "hint", role: "status" });
   const press = h("button", { class: "primary", "data-needs": "change_functions" }, button);
   const more = h("details", { class: "more" }, h("summary", null, "All settings"), env.element,
     h("div", { class: "amounts" }, amounts.map((amount) => amount.element)), labels.element, annotations.element, secrets.element, constraints.element,
@@ -80,7 +85,24 @@ export function specForm(form, { button, locked = false, send }) {
   }).catch(() => {});
 
   const maps = [env, labels, annotations];
+  /** All that the form shows of a function. */
+  const settings = (fn) => JSON.stringify([fn.image, fn.envProcess, fn.readOnlyRootFilesystem, fn.limits, fn.requests, fn.secrets, fn.constraints, ...maps.map((map) => fn[map.name])]);
+  let shown;
+
+  /** Follows what others make of the function; what somebody has typed here stays, with a word of what that means. */
+  function follow(fn) {
+    if (settings(fn) === shown) return;
+    if (!("typed" in form.dataset)) {
+      show(fn);
+      return;
+    }
+    const theirs = h("button", { type: "button", onclick: () => show(fn) }, "Show it as it is now");
+    news.replaceChildren(`Somebody has changed this function meanwhile; “${button}” puts what stands here in its place. `, theirs);
+  }
+
   function show(fn) {
+    shown = settings(fn);
+    news.replaceChildren();
     service.input.value = fn.name ?? "";
     namespace.input.value = fn.namespace ?? "";
     image.input.value = fn.image ?? "";
@@ -167,6 +189,7 @@ export function specForm(form, { button, locked = false, send }) {
     try {
       await send(read());
       delete form.dataset.typed;
+      news.replaceChildren();
     } catch (error) {
       refuse(error.message);
     } finally {
@@ -176,6 +199,6 @@ export function specForm(form, { button, locked = false, send }) {
     return undefined;
   });
 
-  form.replaceChildren(service.element, namespace.element, image.element, process.element, more, summary, h("p", { class: "line" }, press));
-  return { show };
+  form.replaceChildren(service.element, namespace.element, image.element, process.element, more, news, summary, h("p", { class: "line" }, press));
+  return { show, follow };
 }

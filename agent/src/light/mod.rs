@@ -9,7 +9,7 @@ use api::light::Light;
 use hardware::light::{LightConfig, Player};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -20,6 +20,9 @@ pub use merge::{Own, Stage, merge};
 
 /// Time between two confirmations of what is shown; a player forgets what was confirmed more than 1.5 s ago.
 const CONFIRM: Duration = Duration::from_millis(500);
+
+/// How long a light may take to go dark when its node ends.
+const GO_DARK: Duration = Duration::from_secs(1);
 
 /// What this node's light is told. Clones tell the same light.
 #[derive(Clone, Debug)]
@@ -86,8 +89,15 @@ impl NodeLight {
                 () = sleep(CONFIRM) => {}
             }
         }
-        // Waits for its thread, which may be at a slow bus.
-        _ = tokio::task::spawn_blocking(move || drop(player)).await;
+        // Its thread may be at a slow bus, or stuck for ever: a light keeps no node from ending.
+        let (ended, end) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            drop(player);
+            _ = ended.send(());
+        });
+        if timeout(GO_DARK, end).await.is_err() {
+            warn!("the light does not answer, and is left as it is");
+        }
     }
 }
 
@@ -115,6 +125,25 @@ mod tests {
             assert_eq!(lamp.taken().last(), Some(&Frame::DARK));
             driving.abort();
         });
+    }
+
+    #[tokio::test]
+    async fn a_light_that_is_stuck_keeps_no_node_from_ending() {
+        /// Never answers again.
+        struct Stuck;
+        impl hardware::light::Lamp for Stuck {
+            fn show(&mut self, _: &Frame) -> Result<(), hardware::light::LightError> {
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+        let player = Player::on(Box::new(Stuck), |_| ()).unwrap();
+        let dark = CancellationToken::new();
+        let driving = tokio::spawn(NodeLight::default().play(player, dark.clone()));
+        sleep(Duration::from_millis(100)).await;
+        dark.cancel();
+        timeout(Duration::from_secs(20), driving).await.unwrap().unwrap();
     }
 
     #[tokio::test]

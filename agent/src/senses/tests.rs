@@ -88,12 +88,8 @@ fn a_dip_of_the_voltage_is_reported_and_told_afterwards() {
 #[test]
 fn the_card_is_measured_once_in_its_life() {
     let machine = Machine::new(&[]);
-    let mut senses = machine.senses();
-    senses.measure_card();
-    let measured = senses.card_speed.unwrap();
-    let mut later = machine.senses();
-    later.measure_card();
-    let found = later.card_speed.unwrap();
+    let measured = measure_card(&machine.senses().config).unwrap();
+    let found = measure_card(&machine.senses().config).unwrap();
     assert_eq!(
         (found.writes, found.p50.as_micros()),
         (measured.writes, measured.p50.as_micros())
@@ -105,9 +101,40 @@ fn the_card_is_measured_once_in_its_life() {
 fn a_virtual_pi_without_files_of_its_own_has_neither_card_nor_warnings() {
     let machine = Machine::new(&[]);
     let mut senses = machine.senses_below("/".into());
-    senses.measure_card();
+    assert!(measure_card(&senses.config).is_none());
     let vitals = senses.look();
-    assert!(senses.card_speed.is_none());
     assert!(vitals.problems.is_empty() && vitals.sensors.is_empty());
     assert!(vitals.uptime_s > 0 && vitals.memory_available > Memory::ZERO);
+}
+
+#[tokio::test]
+async fn a_dip_of_two_seconds_is_seen_whenever_it_comes() {
+    const CHIP: &str = "sys/class/hwmon/hwmon1/in0_lcrit_alarm";
+    let machine = Machine::new(&[("sys/class/hwmon/hwmon1/name", "rpi_volt\n"), (CHIP, "0\n")]);
+    let senses = machine.senses();
+    keep(
+        &machine.state.path().join(CARD_SPEED),
+        None,
+        &CardSpeed {
+            writes: 1,
+            p50: Duration::ZERO,
+            p99: Duration::ZERO,
+        },
+    );
+    let shared = Arc::new(Shared::new());
+    let stop = CancellationToken::new();
+    let looking = tokio::spawn(run(senses, Arc::clone(&shared), stop.clone()));
+    let mut vitals = shared.vitals.subscribe();
+    // Right after a look, when the next one is as far away as can be.
+    vitals.changed().await.unwrap();
+    machine.write(CHIP, "1\n");
+    sleep(Duration::from_secs(2)).await;
+    machine.write(CHIP, "0\n");
+    let told = tokio::time::timeout(
+        Duration::from_secs(60),
+        vitals.wait_for(|vitals| vitals.sensors.under_voltage_ago_s.is_some()),
+    );
+    assert!(told.await.unwrap().is_ok());
+    stop.cancel();
+    looking.await.unwrap();
 }

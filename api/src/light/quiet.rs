@@ -15,7 +15,7 @@ pub struct QuietHours {
 
 /// The text names no hours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no quiet hours: write when they begin and end, like `22:00-07:00`")]
+#[error("`{0}` names no quiet hours: write when they begin and when they end, like `22:00-07:00`")]
 pub struct ParseQuietHoursError(String);
 
 impl QuietHours {
@@ -46,6 +46,7 @@ impl FromStr for QuietHours {
                     to: minute(to)?,
                 })
             })
+            .filter(|quiet| quiet.from != quiet.to)
             .ok_or_else(|| ParseQuietHoursError(text.to_owned()))
     }
 }
@@ -95,7 +96,14 @@ mod tests {
 
     #[test]
     fn what_names_no_hours_is_refused_with_an_example() {
-        for text in ["", "22-7", "25:00-07:00", "22:00-07:60", "at night"] {
+        for text in [
+            "",
+            "22-7",
+            "25:00-07:00",
+            "22:00-07:60",
+            "at night",
+            "22:00-22:00",
+        ] {
             let error = text.parse::<QuietHours>().unwrap_err().to_string();
             assert!(error.contains("22:00-07:00"), "{error}");
         }

@@ -170,6 +170,12 @@ async fn push(args: PushArgs, out: &Out) -> Result<(), Failure> {
     if looks_like_a_file || args.image.starts_with(['/', '.']) {
         return Err(Failure::not_found(format!("there is no file {}", args.image)));
     }
+    if let Some(name) = &args.name {
+        return Err(Failure::usage(format!(
+            "--name is for files; give the image its other name first: docker tag {} {name}",
+            args.image
+        )));
+    }
     push_from_docker(&api, &args.image, out).await
 }
 
@@ -218,6 +224,12 @@ async fn push_file(api: &Api, path: &Path, name: Option<&str>, out: &Out) -> Res
     };
     match archive {
         Archive::Docker { names } => {
+            if name.is_some() {
+                return Err(Failure::usage(format!(
+                    "--name is for OCI archives, and {shown} is one of Docker's, whose images keep their names; \
+                     save it by the name that it shall have: docker tag IMAGE NAME, docker save NAME -o FILE"
+                )));
+            }
             if names.is_empty() {
                 return Err(Failure::failed(format!(
                     "{shown} does not name its image; save it by its name: docker save NAME:TAG -o FILE"

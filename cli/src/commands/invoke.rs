@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::ReaderStream;
@@ -164,11 +165,26 @@ async fn not_there(args: &InvokeArgs, name: &FunctionName, url: &str) -> Failure
     }
 }
 
+/// What people type and addresses may not hold; what is encoded already stays as it is.
+const ODD: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 fn path(args: &InvokeArgs, name: &FunctionName) -> Result<String, Failure> {
     let route = if args.later { "async-function" } else { "function" };
     let mut path = format!("/{route}/{}", connect::of(name));
     if let Some(below) = &args.path {
-        path = format!("{path}/{}", below.trim_start_matches('/'));
+        let below = utf8_percent_encode(below.trim_start_matches('/'), ODD);
+        path = format!("{path}/{below}");
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     for text in &args.query {

@@ -3,6 +3,7 @@
 use api::openfaas::GatewayInfo;
 use clap::Args;
 use clap_complete::Shell;
+use serde_json::json;
 
 use super::{connect::Target, failure::Failure, out::Out};
 
@@ -10,7 +11,8 @@ use super::{connect::Target, failure::Failure, out::Out};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   bramble version
-  bramble version --client")]
+  bramble version --client
+  bramble version --json | jq -r .gateway.version")]
 pub(crate) struct VersionArgs {
     #[command(flatten)]
     target: Target,
@@ -18,6 +20,10 @@ pub(crate) struct VersionArgs {
     /// Only that of this program
     #[arg(long)]
     client: bool,
+
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// What `completions` is told.
@@ -34,6 +40,9 @@ pub(crate) struct CompletionsArgs {
 /// Tells the version of this program, and of the bramble that it speaks to if it can be asked.
 pub(crate) async fn version(args: VersionArgs, out: &Out) -> Result<(), Failure> {
     let (system, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    if args.json {
+        return as_json(&args, out).await;
+    }
     out.line(format!("bramble {} ({system}/{arch})", env!("CARGO_PKG_VERSION")))?;
     if args.client {
         return Ok(());
@@ -54,6 +63,30 @@ pub(crate) async fn version(args: VersionArgs, out: &Out) -> Result<(), Failure>
             Ok(())
         }
     }
+}
+
+/// The same for programs; without `gateway` where that was not asked, or does not answer.
+async fn as_json(args: &VersionArgs, out: &Out) -> Result<(), Failure> {
+    let mut told = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    });
+    if !args.client {
+        let api = args.target.connect(None).await?;
+        match api.get::<GatewayInfo>("/system/info").await {
+            Ok(info) => {
+                told["gateway"] = json!({
+                    "url": api.base().to_string(),
+                    "version": info.version.release,
+                    "provider": info.provider.provider,
+                    "orchestration": info.provider.orchestration,
+                    "arch": info.arch,
+                });
+            }
+            Err(failure) => out.note(format!("gateway {}: {}", api.base(), failure.words)),
+        }
+    }
+    out.line(told.to_string())
 }
 
 /// Prints the script that makes a shell complete commands.

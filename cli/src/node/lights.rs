@@ -50,13 +50,22 @@ pub(super) fn wanted(told: &[LightConfig], card: &[String]) -> Vec<LightConfig> 
         return vec![LightConfig::default()];
     }
     let parsed = card.iter().map(|line| line.parse());
-    parsed
-        .filter_map(|light| {
-            light
-                .inspect_err(|error| warn!("bramble.toml, light: {error}"))
-                .ok()
-        })
-        .collect()
+    let mut lights: Vec<LightConfig> = Vec::new();
+    for light in parsed {
+        let light: LightConfig = match light {
+            Ok(light) => light,
+            Err(error) => {
+                warn!("bramble.toml, light: {error}");
+                continue;
+            }
+        };
+        let taken = lights.iter().flat_map(LightConfig::pins);
+        match taken.copied().find(|pin| light.pins().contains(pin)) {
+            Some(pin) => warn!("bramble.toml, light: two lights want GPIO {pin}; the first one gets it"),
+            None => lights.push(light),
+        }
+    }
+    lights
 }
 
 #[cfg(test)]
@@ -72,5 +81,11 @@ mod tests {
             wanted(&[], &card),
             ["blinkt".parse().unwrap(), "led:ACT".parse().unwrap()]
         );
+        let twice = [
+            "rgb:17,27,22".to_owned(),
+            "gpio:27".to_owned(),
+            "gpio:5".to_owned(),
+        ];
+        assert_eq!(wanted(&[], &twice).len(), 2, "a pin is one light's");
     }
 }

@@ -9,7 +9,7 @@ mod credentials;
 mod password;
 mod sessions;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 
@@ -23,6 +23,9 @@ use password::PasswordCheck;
 use sessions::Sessions;
 
 use crate::{clock::Clock, desk::Desk, raft::Raft};
+
+/// How soon an answer that goes on for ever ends after its session did.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Checks who is asking. Clones share everything.
 #[derive(Clone, Debug)]
@@ -88,6 +91,19 @@ impl Auth {
                 Ok(SignedIn { user })
             }
             None => Err(AuthError::Invalid),
+        }
+    }
+
+    /// Returns when a request with these headers would no longer be let in, as answers that go on for ever have to end
+    /// then.
+    pub async fn until_signed_out(&self, headers: &HeaderMap) {
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            match self.identify(&Method::GET, headers).await {
+                Err(AuthError::Invalid | AuthError::CrossOrigin) => return,
+                // Nothing is known against them.
+                Err(AuthError::Busy | AuthError::NoLeader) | Ok(_) => {}
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use cluster::{Action, autopilot::Wish, lights::LONGEST_IDENTIFY};
+use cluster::{Action, autopilot::Wish, lights::LONGEST_IDENTIFY, state::NodePhase};
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,10 @@ fn said(outcome: Result<(), ApiError>) -> Response {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // A list of fields without their names would do for the library.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::bad_request("the body has to be a JSON object: {…}"));
+    }
     serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))
 }
@@ -176,6 +180,15 @@ pub(crate) async fn identify(
             ));
         }
         let id = node(&controller, &name)?;
+        let is_down = |state: &cluster::State| {
+            let node = state.nodes().get(&id);
+            node.is_some_and(|node| node.phase == NodePhase::Down)
+        };
+        if !long.is_zero() && is_down(&controller.state()) {
+            return Err(ApiError::conflict(format!(
+                "{name} does not answer, so its light cannot say anything: is it plugged in, and on this network?"
+            )));
+        }
         let until = (!long.is_zero()).then(|| controller.clock.wall().after(long));
         controller.change(&user, Action::Identify { id, until }).await?;
         Ok(())

@@ -233,17 +233,16 @@ impl From<Refusal> for Answer {
 impl Refusal {
     /// The one who asked can do better.
     pub(crate) fn new(sentence: String) -> Self {
-        Self {
-            status: 400,
-            sentence,
-        }
+        Self::with_status(400, sentence)
     }
 
     pub(crate) fn with_status(status: u16, sentence: impl Into<String>) -> Self {
-        Self {
-            status,
-            sentence: sentence.into(),
+        let mut sentence = sentence.into();
+        // What libraries say may end a sentence by itself.
+        if ["..", "?.", "!."].iter().any(|twice| sentence.ends_with(twice)) {
+            sentence.pop();
         }
+        Self { status, sentence }
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {

@@ -42,6 +42,11 @@ impl Rgb {
         FUNCTIONS[(hash ^ (hash >> 13)) as usize % FUNCTIONS.len()]
     }
 
+    /// How bright it looks, from 0 to 25,500.
+    pub(super) fn luminance(self) -> u32 {
+        u32::from(self.red) * 30 + u32::from(self.green) * 59 + u32::from(self.blue) * 11
+    }
+
     /// The same colour with `percent` of its brightness, at most 100; what glows goes on glowing.
     pub fn dimmed(self, percent: u8) -> Self {
         Self::new(

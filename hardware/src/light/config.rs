@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::lamp;
+
 /// Which light a node has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LightConfig {
@@ -37,6 +39,18 @@ pub enum LightConfig {
     Blinkt,
     /// Colours in the terminal: `terminal`.
     Terminal,
+}
+
+impl LightConfig {
+    /// Pins of the header that it takes, by number.
+    pub fn pins(&self) -> &[u8] {
+        match self {
+            Self::Gpio { pin, .. } => std::slice::from_ref(pin),
+            Self::Rgb { pins, .. } => pins,
+            Self::Blinkt => &[lamp::BLINKT_DATA, lamp::BLINKT_CLOCK],
+            Self::None | Self::Onboard | Self::OnboardInverted | Self::Led { .. } | Self::Terminal => &[],
+        }
+    }
 }
 
 /// The text names no light.

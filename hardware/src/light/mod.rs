@@ -12,6 +12,7 @@
 //!
 //! Not here: who decides what a node should say (the leader, and the agent for what only it knows).
 
+mod calm;
 mod colour;
 mod config;
 mod frame;

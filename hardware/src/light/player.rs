@@ -12,7 +12,9 @@ use std::{
 };
 
 use super::{
-    Frame, LightConfig, LightError, LightStatus, changes_in, frame,
+    Frame, LightConfig, LightError, LightStatus,
+    calm::Calm,
+    changes_in, frame,
     lamp::{self, Lamp},
     says::Says,
 };
@@ -144,23 +146,19 @@ struct Show {
     /// What is said, and since when.
     saying: Option<(Says, Duration)>,
     shown: Frame,
-    /// When the light last lit up, three times.
-    lit: [Option<Duration>; 3],
+    calm: Calm,
 }
 
 impl Show {
     /// The frame at `now`, and for how long it is right. `said` is the status and when it was confirmed.
     fn at(&mut self, said: Option<(&LightStatus, Duration)>, now: Duration) -> (Frame, Duration) {
-        const SECOND: Duration = Duration::from_secs(1);
         let Some((status, confirmed)) = said else {
             return (Frame::DARK, IDLE);
         };
         let stale_in = (confirmed + STALE).saturating_sub(now);
         if stale_in.is_zero() {
-            *self = Self {
-                lit: self.lit,
-                ..Self::default()
-            };
+            (self.saying, self.shown) = (None, Frame::DARK);
+            self.calm.note(&self.shown, now);
             return (Frame::DARK, IDLE);
         }
         let since = match self.saying {
@@ -170,14 +168,10 @@ impl Show {
         self.saying = Some((status.says, since));
         let frame = frame(status, now - since);
         let wait = changes_in(status, now - since).min(stale_in);
-        if self.shown.level == 0 && frame.level > 0 {
-            match self.lit[0] {
-                Some(third_last) if now < third_last + SECOND => {
-                    return (self.shown, wait.min(third_last + SECOND - now));
-                }
-                _ => self.lit = [self.lit[1], self.lit[2], Some(now)],
-            }
+        if let Some(held) = self.calm.holds_back(&frame, now) {
+            return (self.shown, wait.min(held));
         }
+        self.calm.note(&frame, now);
         self.shown = frame;
         (frame, wait)
     }
@@ -240,7 +234,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::light::lamp::Memory;
+    use crate::light::{Glow, ReplicaLight, Rgb, lamp::Memory};
 
     const fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -248,26 +242,57 @@ mod tests {
 
     /// Plays these texts, each set at its time in ms and confirmed all the time, for ten seconds; the frames by 10 ms.
     fn played(said: &[(u64, Says)]) -> Vec<Frame> {
+        let said: Vec<_> = said
+            .iter()
+            .map(|(at, says)| (*at, LightStatus::of(*says)))
+            .collect();
+        shown(&said)
+    }
+
+    fn shown(said: &[(u64, LightStatus)]) -> Vec<Frame> {
         let mut show = Show::default();
         (0..10_000)
             .step_by(10)
             .map(|time| {
-                let says = said.iter().rfind(|(at, _)| *at <= time).map(|(_, says)| *says);
-                let status = says.map(LightStatus::of);
-                show.at(status.as_ref().map(|status| (status, ms(time))), ms(time))
-                    .0
+                let status = said.iter().rfind(|(at, _)| *at <= time).map(|(_, status)| status);
+                show.at(status.map(|status| (status, ms(time))), ms(time)).0
             })
             .collect()
     }
 
+    /// The most flashes in a second of anything that can flash: from a low to a peak that is brighter by a quarter.
     fn flashes_in_worst_second(frames: &[Frame]) -> usize {
-        let lit: Vec<usize> = (1..frames.len())
-            .filter(|n| frames[n - 1].level == 0 && frames[*n].level > 0)
-            .collect();
-        lit.iter()
-            .map(|from| lit.iter().filter(|n| (*from..*from + 100).contains(n)).count())
+        let sum = |frame: &Frame| frame.strip.iter().map(|pixel| pixel.luminance()).sum();
+        let led = |frame: &Frame| u32::from(frame.level);
+        let colour = |frame: &Frame| frame.colour.luminance();
+        let pixels = (0..8).map(|n| flashes_of(frames, |frame| frame.strip[n].luminance()));
+        pixels
+            .chain([
+                flashes_of(frames, sum),
+                flashes_of(frames, led),
+                flashes_of(frames, colour),
+            ])
             .max()
-            .unwrap_or(0)
+            .unwrap()
+    }
+
+    fn flashes_of(frames: &[Frame], part: impl Fn(&Frame) -> u32) -> usize {
+        let (mut low, mut peak, mut flashes) = (0, 0, Vec::new());
+        for (n, value) in frames.iter().map(part).enumerate() {
+            low = low.min(value);
+            if value * 4 > low * 5 && peak == 0 {
+                flashes.push(n);
+                peak = value;
+            }
+            if peak > 0 {
+                peak = peak.max(value);
+                if value * 5 < peak * 4 {
+                    (low, peak) = (value, 0);
+                }
+            }
+        }
+        let within = |from: usize| flashes.iter().filter(|n| (from..from + 100).contains(n)).count();
+        flashes.iter().map(|from| within(*from)).max().unwrap_or(0)
     }
 
     #[test]
@@ -302,6 +327,34 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn however_fast_replicas_come_and_go_nothing_on_a_strip_flashes_more_than_that() {
+        let with = |says: Says, replicas: usize| LightStatus {
+            replicas: vec![
+                ReplicaLight {
+                    colour: Rgb::of_function("figlet"),
+                    glow: Glow::Ready
+                };
+                replicas
+            ],
+            ..LightStatus::of(says)
+        };
+        for every in [40, 90, 130, 160, 250, 330, 410] {
+            let said: Vec<_> = (0..10_000 / every)
+                .map(|n| match n % 2 {
+                    0 => (n * every, with(Says::Joined, 1)),
+                    _ => (n * every, with(Says::Starting, 7)),
+                })
+                .collect();
+            let frames = shown(&said);
+            assert!(flashes_in_worst_second(&frames) <= 3, "{every}");
+            assert!(
+                frames.iter().any(|frame| frame.strip[5] != Rgb::OFF),
+                "they are seen, though"
+            );
         }
     }
 

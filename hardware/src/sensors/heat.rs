@@ -23,22 +23,29 @@ pub(super) fn temperature_c(root: &Path) -> Option<f64> {
         .filter(|(name, _)| name.starts_with("thermal_zone"))
         .collect();
     let is_cpu = |kind: String| kind.contains("cpu") || kind.contains("x86_pkg");
-    let zone = zones
+    let (of_cpu, others): (Vec<_>, Vec<_>) = zones
+        .into_iter()
+        .partition(|(_, zone)| files::text(&zone.join("type")).is_some_and(is_cpu));
+    let zone = of_cpu
         .iter()
-        .find(|(_, zone)| files::text(&zone.join("type")).is_some_and(is_cpu))
-        .or(zones.first())
-        .map(|(_, zone)| zone.join("temp"));
+        .chain(&others)
+        .find_map(|(_, zone)| celsius(&zone.join("temp")));
     let chip = || {
         files::entries(&root.join("sys/class/hwmon"))
             .into_iter()
-            .find(|(_, chip)| {
+            .filter(|(_, chip)| {
                 files::text(&chip.join("name")).is_some_and(|name| CHIPS.contains(&name.as_str()))
             })
-            .map(|(_, chip)| chip.join("temp1_input"))
+            .find_map(|(_, chip)| celsius(&chip.join("temp1_input")))
     };
-    let thousandths: f64 = files::number(&zone.or_else(chip)?)?;
-    // A zone without a sensor behind it reads as zero or as an absurd number.
-    (thousandths > 0.0 && thousandths < 150_000.0).then_some(thousandths / 1000.0)
+    zone.or_else(chip)
+}
+
+/// A sensor that is not there reads as exactly zero or as an absurd number.
+fn celsius(file: &Path) -> Option<f64> {
+    let thousandths: f64 = files::number(file)?;
+    let is_sensible = thousandths != 0.0 && (-60_000.0..150_000.0).contains(&thousandths);
+    is_sensible.then_some(thousandths / 1000.0)
 }
 
 pub(super) fn frequency(root: &Path) -> Option<Frequency> {

@@ -54,8 +54,8 @@ impl Load {
 
 fn averages(root: &Path) -> Option<(f64, f64)> {
     let text = files::text(&root.join("proc/loadavg"))?;
-    let mut words = text.split_whitespace().map(str::parse);
-    Some((words.next()?.ok()?, words.next()?.ok()?))
+    let mut words = text.split_whitespace().map(files::sensible);
+    Some((words.next()??, words.next()??))
 }
 
 #[cfg(test)]

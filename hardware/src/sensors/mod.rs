@@ -49,6 +49,8 @@ pub struct Readings {
     pub disk_read_only: bool,
     /// Whether the root file system cannot be written to, by anybody; on purpose on some systems.
     pub root_read_only: bool,
+    /// Whether it cannot although the system wants it to be: the kernel gave up on it.
+    pub root_gave_up: bool,
     /// The card or disk below that file system.
     pub storage: Option<Storage>,
     /// Temperature of the processor, in degrees Celsius.
@@ -85,6 +87,8 @@ impl Readings {
         let disk_mount = mounts::holding(&mounts, disk);
         let (disk_total_bytes, disk_free_bytes) = space(disk).unwrap_or_default();
         let load = load::Load::of(root);
+        let root_read_only =
+            mounts::holding(&mounts, Path::new("/")).is_some_and(|mount| mount.system_read_only);
         Self {
             uptime_s: load.uptime_s,
             load: load.averages.0,
@@ -96,8 +100,8 @@ impl Readings {
             disk_total_bytes,
             disk_free_bytes,
             disk_read_only: disk_mount.is_some_and(|mount| mount.read_only),
-            root_read_only: mounts::holding(&mounts, Path::new("/"))
-                .is_some_and(|mount| mount.system_read_only),
+            root_read_only,
+            root_gave_up: root_read_only && mounts::wants_writable_root(root),
             storage: storage::below(root, disk_mount),
             temperature_c: heat::temperature_c(root),
             frequency: heat::frequency(root),
@@ -113,9 +117,8 @@ fn pressure(root: &Path) -> Option<Pressure> {
     let average = |of: &str| -> Option<f64> {
         let line = text.lines().find_map(|line| line.strip_prefix(of))?;
         line.split_whitespace()
-            .find_map(|word| word.strip_prefix("avg60="))?
-            .parse()
-            .ok()
+            .find_map(|word| word.strip_prefix("avg60="))
+            .and_then(files::sensible)
     };
     Some(Pressure {
         some_60_s: average("some ")?,

@@ -31,6 +31,19 @@ pub(super) fn holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount>
         .max_by_key(|mount| mount.point.components().count())
 }
 
+/// Whether the system's own table has a root file system that is to be written to.
+pub(super) fn wants_writable_root(root: &Path) -> bool {
+    let table = fs::read_to_string(root.join("etc/fstab")).unwrap_or_default();
+    let options = table.lines().find_map(|line| {
+        let mut words = line
+            .split_whitespace()
+            .filter(|_| !line.trim_start().starts_with('#'));
+        let (_, point, _, options) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        (point == "/").then_some(options)
+    });
+    options.is_some_and(|options| options.split(',').all(|option| option != "ro"))
+}
+
 /// `36 35 179:2 / / rw,noatime shared:1 - ext4 /dev/mmcblk0p2 rw`
 fn mount(line: &str) -> Option<Mount> {
     let (mount, system) = line.split_once(" - ")?;

@@ -60,12 +60,14 @@ impl Throttled {
 }
 
 impl Power {
-    pub(super) fn read(root: &Path) -> Self {
+    /// Reads it from the files below `root`: a few small ones, quick enough to be looked at every second.
+    pub fn read(root: &Path) -> Self {
         let alarm = files::entries(&root.join("sys/class/hwmon"))
             .into_iter()
-            .find(|(_, chip)| files::text(&chip.join("name")).as_deref() == Some("rpi_volt"))
-            .and_then(|(_, chip)| files::number::<u8>(&chip.join("in0_lcrit_alarm")))
-            .map(|alarm| alarm != 0);
+            .filter(|(_, chip)| files::text(&chip.join("name")).as_deref() == Some("rpi_volt"))
+            .filter_map(|(_, chip)| files::number::<u8>(&chip.join("in0_lcrit_alarm")))
+            .map(|alarm| alarm != 0)
+            .reduce(|one, other| one || other);
         // The firmware's device sits below another parent on each family of boards; its driver lists it anywhere.
         let by_driver = files::entries(&root.join("sys/bus/platform/drivers/raspberrypi-firmware"));
         let throttled = by_driver

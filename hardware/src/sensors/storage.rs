@@ -103,7 +103,7 @@ pub(super) fn below(root: &Path, mount: Option<&Mount>) -> Option<Storage> {
             .iter()
             .filter_map(|s| files::number(&s.join(file)))
             .collect();
-        (!counts.is_empty()).then(|| counts.iter().sum::<u64>())
+        (!counts.is_empty()).then(|| counts.into_iter().fold(0, u64::saturating_add))
     };
     Some(Storage {
         kind: match files::text(&facts.join("type")).as_deref() {

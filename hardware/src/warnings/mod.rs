@@ -72,6 +72,8 @@ codes! {
     Slowed "slowed" Notice None;
     /// No file can be written.
     ReadOnly "card-read-only" Serious Some(Trouble::Card);
+    /// No file of the system can be written, though it should.
+    RootReadOnly "root-read-only" Serious Some(Trouble::Card);
     /// The file system met errors.
     CardErrors "card-errors" Serious Some(Trouble::Card);
     /// No space is left.

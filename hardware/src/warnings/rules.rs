@@ -14,6 +14,7 @@ pub(super) const ALL: &[Rule] = &[
     heat,
     slowed,
     read_only,
+    root,
     card_errors,
     disk_space,
     card_worn,
@@ -58,11 +59,16 @@ fn power(readings: &Readings, known: &Known<'_>) -> Option<Found> {
     ))
 }
 
-fn heat(readings: &Readings, _: &Known<'_>) -> Option<Found> {
+fn heat(readings: &Readings, known: &Known<'_>) -> Option<Found> {
     let celsius = readings.temperature_c?;
+    // What slows a Pi down is an ordinary day for a laptop.
+    let (hot, too_hot) = match known.board.processor {
+        Some(_) => (80.0, 85.0),
+        None => (95.0, 100.0),
+    };
     let (code, effect) = match celsius {
-        ..80.0 => return None,
-        80.0..85.0 => (Code::Hot, "it soon has to slow down"),
+        cool if cool < hot => return None,
+        warm if warm < too_hot => (Code::Hot, "it soon has to slow down"),
         _ => (Code::TooHot, "it slows itself down so as not to be damaged"),
     };
     Some((
@@ -93,6 +99,18 @@ fn slowed(readings: &Readings, known: &Known<'_>) -> Option<Found> {
             Code::Slowed,
             sentence.to_owned(),
             "Give it a better power supply and some cooling.",
+        )
+    })
+}
+
+fn root(readings: &Readings, _: &Known<'_>) -> Option<Found> {
+    // Where both are one file system, the other warning says more.
+    (readings.root_gave_up && !readings.disk_read_only).then(|| {
+        let sentence = "The system of this Pi can no longer be written to: its files were damaged, or its card has failed.";
+        (
+            Code::RootReadOnly,
+            sentence.to_owned(),
+            "Restart this Pi; if this comes back, write the image to a new card.",
         )
     })
 }

@@ -123,6 +123,20 @@ pub(crate) const CASES: &[Case] = &[
         "write the image to a new card",
     ),
     (
+        Sick::Files(&[
+            (
+                "etc/fstab",
+                "# all\nPARTUUID=ab-02  /  ext4  defaults,noatime  0  1\n",
+            ),
+            (
+                "proc/self/mountinfo",
+                "1 0 179:2 / / ro - ext4 /dev/root ro\n2 1 179:3 / /tmp rw - ext4 /dev/mmcblk0p3 rw\n",
+            ),
+        ]),
+        Code::RootReadOnly,
+        "can no longer be written to",
+    ),
+    (
         Sick::Files(&[("sys/fs/ext4/mmcblk0p2/errors_count", "1\n")]),
         Code::CardErrors,
         "found damaged once",

@@ -37,6 +37,7 @@ fn every_command_does_what_it_says() {
     let rows: &[(&str, &[&str])] = &[
         ("version", &["bramble 0.", "gateway http://127.0.0.1:"]),
         ("version --client", &["bramble 0."]),
+        ("version --json", &["\"version\":\"0.", "\"gateway\":{"]),
         ("nodes", &["NAME", "STATE", "up", "leader", "MiB"]),
         ("nodes --json", &["\"platforms\""]),
         ("store list", &["NAME", "figlet", "cows"]),
@@ -80,6 +81,10 @@ fn every_command_does_what_it_says() {
         (
             "invoke env.openfaas-fn --body hello --sign X-Signature --key key --content-type application/json",
             &["Http_X_Signature=sha256=", "Http_Content_Type=application/json"],
+        ),
+        (
+            "invoke env -m GET --path '/a b/é?q=x y'",
+            &["Http_Path=/a%20b/%C3%A9", "Http_Query=q=x%20y"],
         ),
         ("invoke banner --file greeting.txt", &["_"]),
         (

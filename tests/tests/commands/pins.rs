@@ -104,6 +104,21 @@ fn three_pins_make_colours_together() {
 }
 
 #[test]
+fn lights_that_are_lit_by_low_pins_end_dark_as_well() {
+    let machine = Machine::with(&[("gpiochip0", HEADER)]);
+    succeeded(&machine.plays("gpio:17,inverted"));
+    let (_, levels) = machine.asked_of("gpiochip0");
+    assert_eq!(levels[0], [true], "dark from the beginning");
+    assert!(levels.contains(&vec![false]), "lit at times");
+    assert_eq!(levels.last().unwrap(), &[true]);
+    fs::remove_file(machine.dev("gpiochip0.log")).unwrap();
+
+    succeeded(&machine.plays("rgb:17,27,22,inverted"));
+    let (_, levels) = machine.asked_of("gpiochip0");
+    assert_eq!(levels.last().unwrap(), &[true; 3]);
+}
+
+#[test]
 fn the_pixels_of_a_strip_get_whole_frames_bit_by_bit() {
     let machine = Machine::with(&[("gpiochip0", HEADER)]);
     succeeded(&machine.plays("blinkt"));

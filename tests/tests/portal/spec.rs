@@ -18,6 +18,44 @@ fn add(browser: &Browser, part: &str, key: &str, value: Option<&str>) {
 }
 
 #[test]
+fn settings_follow_what_others_change_and_never_undo_it_unseen() {
+    let visit = Visit::signed_in();
+    let browser = &visit.browser;
+    let changed = |colour: &str| {
+        let spec = json!({"service": "shared", "image": "bramble/env:latest", "envVars": {"COLOUR": colour}});
+        let answer = visit
+            .demo
+            .client()
+            .send("PUT", "/system/functions", spec.to_string());
+        assert!(answer.status.is_success(), "{}", answer.text());
+    };
+    visit
+        .demo
+        .deploy(json!({"service": "shared", "image": "bramble/env:latest", "envVars": {"COLOUR": "green"}}));
+    visit.open("/ui/functions/openfaas-fn/shared");
+    let colour =
+        "[...document.querySelectorAll('[data-field=envVars] textarea')].map((it) => it.value).join()";
+    browser.wait("what it is", &format!("{colour} === 'green'"));
+    changed("blue");
+    browser.wait("what it became", &format!("{colour} === 'blue'"));
+
+    // Somebody types, and somebody else is quicker.
+    browser.click("#tab-settings");
+    browser.fill("[name=envProcess]", "env");
+    changed("red");
+    browser.wait(
+        "the news",
+        "document.querySelector('#spec [role=status]').textContent.includes('changed this function meanwhile')",
+    );
+    assert_eq!(browser.value(colour), json!("blue"), "what stands there stays");
+    assert_eq!(browser.typed("[name=envProcess]"), "env");
+    browser.click("#spec [role=status] button");
+    browser.wait("what it became", &format!("{colour} === 'red'"));
+    assert_eq!(browser.typed("[name=envProcess]"), "");
+    visit.no_complaints("settings", &[]);
+}
+
+#[test]
 fn a_form_with_a_mistake_keeps_what_was_typed_and_says_what_is_wrong() {
     let visit = Visit::signed_in();
     let browser = &visit.browser;

@@ -88,6 +88,8 @@ function showDetails(fn) {
     settled = true;
     spec.show(fn);
     prefill(fn).finally(known);
+  } else {
+    spec.follow(fn);
   }
 }
 

@@ -2,7 +2,7 @@
 //! are therefore sent with a table of contents in Docker's form behind them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, Read},
     path::Path,
@@ -133,7 +133,12 @@ impl Oci {
         });
         let mut images = Vec::new();
         let mut left: Vec<Descriptor> = index.manifests;
+        let mut seen = BTreeSet::new();
         while let Some(entry) = left.pop() {
+            // An index may name one that was looked through, itself even.
+            if !seen.insert(entry.digest.clone()) {
+                continue;
+            }
             let bytes = small
                 .get(&blob(&entry.digest))
                 .ok_or_else(|| format!("it lacks {}", entry.digest))?;
@@ -256,6 +261,16 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_index_that_names_itself_is_looked_through_once() {
+        let index = json!({"manifests":[{"digest":"sha256:list"}]}).to_string();
+        let file = file(
+            &[("index.json", index.clone()), ("blobs/sha256/list", index)],
+            false,
+        );
+        assert_eq!(Archive::read(file.path()).unwrap_err(), "there is no image in it");
     }
 
     fn oci() -> Vec<(&'static str, String)> {

@@ -1,9 +1,13 @@
 //! GET `/system/logs`: what a function's replicas write, gathered from their nodes (contract section 1.10).
 
-use std::io;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::Duration,
+};
 
 use api::{
-    FunctionName, ReplicaId, Timestamp,
+    FunctionName, NodeId, ReplicaId, Timestamp,
     logs::{LOGS_PATH, LogsRequest, MAX_LINE_BYTES},
     versioned::encode,
 };
@@ -13,9 +17,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cluster::state::NodePhase;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use http::{Request, header};
+use futures_util::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
+use serde::Deserialize;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::{
     codec::{FramedRead, LinesCodec},
     io::StreamReader,
@@ -26,6 +35,9 @@ use crate::{Controller, http::ApiError};
 
 /// Longest line of JSON: a line as long as may be, every character escaped, and what stands around it.
 const MAX_JSON_BYTES: usize = 6 * MAX_LINE_BYTES + 1024;
+
+/// How soon somebody who follows hears nodes that come, or come back.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Reads what follows `/system/logs?`. Of several of one name the last one counts, as upstream.
 fn read(query: &str) -> Result<LogsRequest, ApiError> {
@@ -73,6 +85,7 @@ fn read(query: &str) -> Result<LogsRequest, ApiError> {
 /// Streams the lines of all replicas, each as a JSON object in a line of its own; unordered between replicas.
 pub(crate) async fn logs(
     State(controller): State<Controller>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let wanted = read(&query.unwrap_or_default())?;
@@ -83,34 +96,132 @@ pub(crate) async fn logs(
             wanted.function
         )));
     }
-    // Every node, not only those that have a replica now: one that is followed may move, and one that failed may be
-    // gone from the state while its last words are still there.
-    let up = state
-        .nodes()
-        .iter()
-        .filter(|(_, node)| node.phase == NodePhase::Up);
-    let peers: Vec<Peer> = up
-        .map(|(id, node)| Peer {
-            id: *id,
-            address: node.facts.address,
-        })
-        .collect();
     drop(state);
-    let question = encode(&wanted);
-    let nodes = peers.into_iter().map(|peer| {
-        let (controller, question) = (controller.clone(), question.clone());
-        stream::once(async move { lines_of(&controller, peer, question.into()).await })
-            .flatten()
-            .boxed()
+    let ended = {
+        let controller = controller.clone();
+        async move {
+            let closing = controller.live.closing();
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = controller.auth.until_signed_out(&headers) => {}
+            }
+        }
+    };
+    let gathering = Gathering::new(controller, wanted);
+    let lines = stream::unfold(gathering, |mut gathering| async {
+        let line = gathering.next().await?;
+        Some((Ok::<_, io::Error>(Bytes::from(line + "\n")), gathering))
     });
-    let closing = controller.live.closing();
-    let lines = stream::select_all(nodes).take_until(async move { closing.cancelled().await });
-    let lines = lines.map(|line| Ok::<_, io::Error>(Bytes::from(line + "\n")));
     Ok((
         [(header::CONTENT_TYPE, "application/x-ndjson")],
-        Body::from_stream(lines),
+        Body::from_stream(lines.take_until(ended)),
     )
         .into_response())
+}
+
+/// Lines on their way from all nodes.
+struct Gathering {
+    controller: Controller,
+    wanted: LogsRequest,
+    open: SelectAll<BoxStream<'static, Heard>>,
+    /// Nodes whose lines are on their way; where nobody follows, those whose lines are all told, too.
+    asked: BTreeSet<NodeId>,
+    /// When each wrote what was heard of it last, by its own clock.
+    heard: BTreeMap<NodeId, Timestamp>,
+    look: Interval,
+    first: bool,
+}
+
+/// What comes from a node.
+enum Heard {
+    Line(NodeId, String),
+    End(NodeId),
+}
+
+/// What is read of a line where it may have to be gone on from.
+#[derive(Deserialize)]
+struct Written<'a> {
+    timestamp: &'a str,
+}
+
+impl Gathering {
+    fn new(controller: Controller, wanted: LogsRequest) -> Self {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut gathering = Self {
+            controller,
+            wanted,
+            open: SelectAll::new(),
+            asked: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            look,
+            first: true,
+        };
+        gathering.ask();
+        gathering
+    }
+
+    /// Asks every node that is up and was not asked: not only those that have a replica now. One that is followed may
+    /// move, and one that failed may be gone from the state while its last words are still there.
+    fn ask(&mut self) {
+        let state = self.controller.state();
+        let up = state
+            .nodes()
+            .iter()
+            .filter(|(_, node)| node.phase == NodePhase::Up);
+        for (id, node) in up {
+            if !self.asked.insert(*id) {
+                continue;
+            }
+            let mut wanted = self.wanted.clone();
+            if !self.first {
+                // What was heard already is not told again.
+                let after = |last: &Timestamp| last.after(Duration::from_millis(1));
+                wanted.since = self.heard.get(id).map(after).or(wanted.since);
+                wanted.tail = None;
+            }
+            let peer = Peer {
+                id: *id,
+                address: node.facts.address,
+            };
+            let (controller, question) = (self.controller.clone(), Bytes::from(encode(&wanted)));
+            let id = *id;
+            let lines = stream::once(async move { lines_of(&controller, peer, question).await })
+                .flatten()
+                .map(move |line| Heard::Line(id, line));
+            self.open
+                .push(lines.chain(stream::iter([Heard::End(id)])).boxed());
+        }
+        self.first = false;
+    }
+
+    /// The next line; `None` where there will be no more.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let heard = tokio::select! {
+                heard = self.open.next(), if !self.open.is_empty() => heard?,
+                _ = self.look.tick(), if self.wanted.follow => {
+                    self.ask();
+                    continue;
+                }
+                else => return None,
+            };
+            match heard {
+                Heard::Line(id, line) => {
+                    if self.wanted.follow
+                        && let Ok(Written { timestamp }) = serde_json::from_str(&line)
+                        && let Some(time) = Timestamp::from_rfc3339(timestamp)
+                    {
+                        self.heard.insert(id, time);
+                    }
+                    return Some(line);
+                }
+                // It is asked again as soon as it is up.
+                Heard::End(id) if self.wanted.follow => _ = self.asked.remove(&id),
+                Heard::End(_) => {}
+            }
+        }
+    }
 }
 
 /// The lines of one node; none where it does not answer.

@@ -51,8 +51,14 @@ pub(crate) async fn answer(call: Call) -> Reply {
         ));
     };
     let started = Instant::now();
+    let time = plan.time;
     let outcomes = generate(plan).await?;
-    Ok(Answer::text(report(&outcomes, started.elapsed())))
+    let total = started.elapsed();
+    let mut text = report(&outcomes, total);
+    if outcomes.len() >= MOST_REQUESTS && total < time {
+        text += &format!("\nStopped after {MOST_REQUESTS} requests, the most of one run.\n");
+    }
+    Ok(Answer::text(text))
 }
 
 /// What is asked for.

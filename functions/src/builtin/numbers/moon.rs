@@ -27,7 +27,8 @@ const PHASES: [(&str, &str); 8] = [
 ];
 
 pub(crate) fn answer(call: &Call) -> Reply {
-    let date = match call.option("date") {
+    let sent = std::str::from_utf8(&call.body).map(str::trim).ok();
+    let date = match call.option("date").or(sent.filter(|text| !text.is_empty())) {
         None => Timestamp::now().to_zoned(TimeZone::UTC).date(),
         Some(text) => text.parse().map_err(|_| {
             Refusal::new(format!(

@@ -1,5 +1,7 @@
 //! `csv2json`: a table as comma-separated values becomes a list of JSON objects.
 
+use std::collections::HashSet;
+
 use csv::{ReaderBuilder, StringRecord, Trim};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -47,6 +49,12 @@ pub(crate) fn answer(call: &Call) -> Reply {
         .trim(Trim::All)
         .from_reader(text.as_bytes());
     let names = reader.headers().map_err(bad)?.clone();
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(Refusal::new(format!(
+            "Two columns are called `{twice}`, and JSON can keep only one of them: give each a name of its own."
+        )));
+    }
     let rows: Vec<Row<'_>> = reader
         .records()
         .map(|values| {
@@ -75,6 +83,15 @@ mod tests {
         let expected = serde_json::json!([{"name": "a, b", "n": 1.5}, {"name": "007", "n": ""}]);
         assert_eq!(converted("name,n\n\"a, b\",1.5\n007,\n"), expected);
         assert_eq!(converted("name;n\na, b;1.5\n007;\n"), expected);
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_refused_and_nothing_is_lost() {
+        let refusal = answer(&Call::of(b"a,b,a\n1,2,3\n", "")).unwrap_err();
+        assert!(
+            refusal.to_string().contains("Two columns are called `a`"),
+            "{refusal}"
+        );
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(crate) fn answer(call: &Call) -> Reply {
     let arena = Arena::default();
     let bad_filter = || {
         Refusal::new(format!(
-            "The filter `{code}` cannot be understood; try .name or .[0] or map(.name)."
+            "The filter `{code}` cannot be understood; try .name or .[0] or map(.name). Regular expressions, dates and \
+             formats such as @csv are not part of this jq."
         ))
     };
     let modules = Loader::new(definitions)

@@ -4,9 +4,9 @@ use super::{Lamp, LightError, Pins};
 use crate::light::{Frame, PIXELS, Rgb};
 
 /// GPIO number of the data line.
-pub(super) const DATA: u8 = 23;
+pub const DATA: u8 = 23;
 /// GPIO number of the clock line.
-pub(super) const CLOCK: u8 = 24;
+pub const CLOCK: u8 = 24;
 
 /// The pixels' own dimmer, of 31, on top of their colours: all of them at full white would blind, and draw 0.4 A.
 const DIMMER: u8 = 7;
@@ -37,6 +37,8 @@ impl Lamp for Blinkt {
         if self.shown == Some(frame.strip) {
             return Ok(());
         }
+        // What fails half way leaves something that nobody knows.
+        self.shown = None;
         for byte in encode(&frame.strip, DIMMER) {
             for bit in (0..8).rev() {
                 self.clock_out(byte >> bit & 1 == 1)?;

@@ -66,7 +66,9 @@ impl Led {
         };
         // Worth having, but no reason to do without light.
         let _ = fs::create_dir_all(root.join("run/bramble")).and_then(|()| fs::write(&led.memo, &led.before));
-        led.write("trigger", "none")?;
+        if led.directory.join("trigger").exists() {
+            led.write("trigger", "none")?;
+        }
         led.write_level(0)?;
         Ok(led)
     }
@@ -102,7 +104,10 @@ impl Drop for Led {
     fn drop(&mut self) {
         let given_back = self
             .write_level(0)
-            .and_then(|()| self.write("trigger", &self.before));
+            .and_then(|()| match self.directory.join("trigger").exists() {
+                true => self.write("trigger", &self.before),
+                false => Ok(()),
+            });
         if given_back.is_ok() {
             let _ = fs::remove_file(&self.memo);
         }
@@ -220,6 +225,18 @@ mod tests {
         assert!(said(&root, "ACT", "trigger").starts_with("mmc0"));
         assert_eq!(said(&root, "ACT", "brightness"), "0");
         assert!(!root.path().join("run/bramble/light-ACT").exists());
+    }
+
+    #[test]
+    fn an_led_that_knows_no_triggers_is_driven_all_the_same() {
+        let root = leds(&["ACT"], "1");
+        fs::remove_file(root.path().join("sys/class/leds/ACT/trigger")).unwrap();
+        let mut led = Led::onboard(root.path(), false).unwrap();
+        show(&mut led, 255);
+        assert_eq!(said(&root, "ACT", "brightness"), "1");
+        drop(led);
+        assert_eq!(said(&root, "ACT", "brightness"), "0");
+        assert!(!root.path().join("sys/class/leds/ACT/trigger").exists());
     }
 
     #[test]

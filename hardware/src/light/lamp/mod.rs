@@ -16,7 +16,7 @@ mod pins;
 mod terminal;
 
 pub use self::{
-    blinkt::{Blinkt, END_CLOCKS, encode},
+    blinkt::{Blinkt, CLOCK as BLINKT_CLOCK, DATA as BLINKT_DATA, END_CLOCKS, encode},
     gpio::{Gpio, ThreeColours},
     led::Led,
     memory::Memory,
@@ -102,8 +102,8 @@ pub fn open(config: &LightConfig, root: &Path) -> Result<Option<Box<dyn Lamp>>, 
     open_with(config, root, &pins::open)
 }
 
-/// How pins are got hold of.
-type OpenPins<'a> = &'a dyn Fn(&Path, &[u8]) -> Result<Box<dyn Pins>, LightError>;
+/// How pins are got hold of, and whether they rest high.
+type OpenPins<'a> = &'a dyn Fn(&Path, &[u8], bool) -> Result<Box<dyn Pins>, LightError>;
 
 fn open_with(
     config: &LightConfig,
@@ -115,9 +115,13 @@ fn open_with(
         LightConfig::Onboard => Box::new(Led::onboard(root, false)?),
         LightConfig::OnboardInverted => Box::new(Led::onboard(root, true)?),
         LightConfig::Led { name, inverted } => Box::new(Led::named(root, name, *inverted)?),
-        LightConfig::Gpio { pin, inverted } => Box::new(Gpio::new(pins_at(root, &[*pin])?, *inverted)),
-        LightConfig::Rgb { pins, inverted } => Box::new(ThreeColours::new(pins_at(root, pins)?, *inverted)),
-        LightConfig::Blinkt => Box::new(Blinkt::new(pins_at(root, &[blinkt::DATA, blinkt::CLOCK])?)),
+        LightConfig::Gpio { pin, inverted } => {
+            Box::new(Gpio::new(pins_at(root, &[*pin], *inverted)?, *inverted))
+        }
+        LightConfig::Rgb { pins, inverted } => {
+            Box::new(ThreeColours::new(pins_at(root, pins, *inverted)?, *inverted))
+        }
+        LightConfig::Blinkt => Box::new(Blinkt::new(pins_at(root, &[blinkt::DATA, blinkt::CLOCK], false)?)),
         LightConfig::Terminal => Box::new(Terminal::new(io::stdout())),
     }))
 }
@@ -143,7 +147,7 @@ mod tests {
             ("blinkt", Some("23,24")),
         ] {
             let asked = std::sync::Mutex::new(String::new());
-            let opened = open_with(&text.parse().unwrap(), root.path(), &|_, pins| {
+            let opened = open_with(&text.parse().unwrap(), root.path(), &|_, pins, _| {
                 *asked.lock().unwrap() = pins::listed(pins);
                 Ok(Box::new(pins::tests::Recorder::default()))
             });

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::LightError;
 
-/// A few output pins, low when they are got hold of and when they are given back.
+/// A few output pins, at rest when they are got hold of and when they are given back.
 pub trait Pins: Send {
     /// Sets all of them, in the order in which they were asked for; `true` is high.
     ///
@@ -26,14 +26,19 @@ const HEADER: u32 = 28;
 /// Those who may use pins on Raspberry Pi OS.
 const GROUP: &str = "gpio";
 
-pub(super) fn open(root: &Path, pins: &[u8]) -> Result<Box<dyn Pins>, LightError> {
+/// The pins with these numbers; `rest` is the level at which they rest, high where that is what makes them dark.
+pub(super) fn open(root: &Path, pins: &[u8], rest: bool) -> Result<Box<dyn Pins>, LightError> {
+    // A tree of files has no pins, and those of the machine that it lies on are none of its business.
+    if root != Path::new("/") {
+        return Err(LightError::NoPins);
+    }
     if has_registers(root)
-        && let Ok(registers) = Registers::open(pins)
+        && let Ok(registers) = Registers::open(pins, rest)
     {
         return Ok(Box::new(registers));
     }
     if root.join("dev/gpiochip0").exists() || root.join("dev/gpiochip4").exists() {
-        return Ok(Box::new(Lines::open(pins)?));
+        return Ok(Box::new(Lines::open(pins, rest)?));
     }
     Err(LightError::NoPins)
 }
@@ -55,11 +60,18 @@ pub(super) fn listed(pins: &[u8]) -> String {
 struct Registers(Vec<rppal::gpio::OutputPin>);
 
 impl Registers {
-    fn open(pins: &[u8]) -> Result<Self, rppal::gpio::Error> {
+    fn open(pins: &[u8], rest: bool) -> Result<Self, rppal::gpio::Error> {
         let gpio = rppal::gpio::Gpio::new()?;
         let pins: Result<_, _> = pins
             .iter()
-            .map(|pin| Ok(gpio.get(*pin)?.into_output_low()))
+            .map(|pin| {
+                let pin = gpio.get(*pin)?;
+                Ok(if rest {
+                    pin.into_output_high()
+                } else {
+                    pin.into_output_low()
+                })
+            })
             .collect();
         pins.map(Self)
     }
@@ -78,10 +90,11 @@ impl Pins for Registers {
 struct Lines {
     request: gpiocdev::Request,
     pins: Vec<u8>,
+    rest: bool,
 }
 
 impl Lines {
-    fn open(pins: &[u8]) -> Result<Self, LightError> {
+    fn open(pins: &[u8], rest: bool) -> Result<Self, LightError> {
         let mut chips = Vec::new();
         let mut refused = None;
         for path in gpiocdev::chip::chips().map_err(|error| trouble(pins, error))? {
@@ -98,12 +111,13 @@ impl Lines {
             .on_chip(chip)
             .with_consumer("bramble")
             .with_lines(&offsets)
-            .as_output(gpiocdev::line::Value::Inactive)
+            .as_output(rest.into())
             .request()
             .map_err(|error| trouble(pins, error))?;
         Ok(Self {
             request,
             pins: pins.to_vec(),
+            rest,
         })
     }
 }
@@ -125,7 +139,7 @@ impl Pins for Lines {
 /// The kernel may leave lines as they were.
 impl Drop for Lines {
     fn drop(&mut self) {
-        let dark = vec![false; self.pins.len()];
+        let dark = vec![self.rest; self.pins.len()];
         let _ = self.set(&dark);
     }
 }

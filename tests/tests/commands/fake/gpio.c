@@ -5,6 +5,7 @@
  * other program has. What is asked of the chip is appended to /dev/gpiochipN.log:
  *
  *     request CONSUMER PIN PIN …
+ *     set LEVEL LEVEL …          the levels with which it began
  *     set LEVEL LEVEL …          the levels of these pins, in this order
  *
  * Everything else goes to the kernel.
@@ -48,6 +49,8 @@ static int is_taken(int fd, unsigned pin) {
   return 0;
 }
 
+static int set_values(int fd, const struct gpio_v2_line_values *values);
+
 static int request_lines(int fd, struct gpio_v2_line_request *request) {
   char path[256];
   if (!(request->config.flags & GPIO_V2_LINE_FLAG_OUTPUT)) {
@@ -65,7 +68,11 @@ static int request_lines(int fd, struct gpio_v2_line_request *request) {
   dprintf(request->fd, "request %s", request->consumer);
   for (unsigned i = 0; i < request->num_lines; i++) dprintf(request->fd, " %u", request->offsets[i]);
   dprintf(request->fd, "\n");
-  return 0;
+  struct gpio_v2_line_values values = {.mask = (1ull << request->num_lines) - 1};
+  for (unsigned i = 0; i < request->config.num_attrs; i++)
+    if (request->config.attrs[i].attr.id == GPIO_V2_LINE_ATTR_ID_OUTPUT_VALUES)
+      values.bits = request->config.attrs[i].attr.values & request->config.attrs[i].mask;
+  return set_values(request->fd, &values);
 }
 
 static int set_values(int fd, const struct gpio_v2_line_values *values) {
