@@ -47,6 +47,18 @@ pub enum AgentError {
     },
 }
 
+/// Has an agent stop all that it runs, in good order, because its node leaves the bramble.
+#[derive(Clone, Debug)]
+pub struct Leave(Arc<Shared>);
+
+impl Leave {
+    /// From now on nothing of the bramble is to run here, whatever its leader says; [`Agent::is_empty`] tells when that
+    /// is so.
+    pub fn leave(&self) {
+        self.0.stop_all();
+    }
+}
+
 /// The part of a node that reports, runs replicas and follows the leader's orders.
 #[derive(Debug)]
 pub struct Agent {
@@ -127,6 +139,11 @@ impl Agent {
     /// What the leader says of the bramble as a whole, now and whenever it says so again.
     pub fn told(&self) -> watch::Receiver<Told> {
         self.shared.told.subscribe()
+    }
+
+    /// For a node that leaves its bramble by itself.
+    pub fn leave(&self) -> Leave {
+        Leave(Arc::clone(&self.shared))
     }
 
     /// Waits until nothing of the bramble runs here any more, as far as the engine says.

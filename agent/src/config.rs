@@ -11,6 +11,7 @@ use crate::{
     contacts::{Contacts, OwnAddress},
     engine::Abilities,
     report::Machine,
+    strangers::Strangers,
 };
 
 /// What an agent is told at its start.
@@ -36,6 +37,8 @@ pub struct AgentConfig {
     pub engine: EngineConfig,
     /// Where controllers are reached.
     pub contacts: Contacts,
+    /// Whom this node turned away.
+    pub strangers: Strangers,
     /// What a virtual Pi pretends to be; `None` is the truth.
     pub virtual_board: Option<VirtualBoard>,
 }

@@ -45,13 +45,15 @@ pub mod secrets;
 mod senses;
 mod shared;
 mod sign;
+mod strangers;
 mod sync;
 mod words;
 
-pub use agent::{Agent, AgentError};
+pub use agent::{Agent, AgentError, Leave};
 pub use config::{AgentConfig, EngineConfig, VirtualBoard};
 pub use contacts::{Contacts, OwnAddress};
 pub use light::{NodeLight, Stage};
 pub use replicas::Replicas;
 pub use shared::Told;
 pub use sign::Sign;
+pub use strangers::Strangers;

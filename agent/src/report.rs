@@ -171,6 +171,7 @@ mod tests {
             builtin_dir: "/".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: crate::Contacts::default(),
+            strangers: crate::Strangers::default(),
             virtual_board: Some(crate::config::VirtualBoard {
                 board: "Raspberry Pi 3 Model B Plus".to_owned(),
                 memory: Memory::from_mib(906),

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
 }
 
 /// What the leader last said of the bramble as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// When it gave orders last; when the agent began, as long as it has not.
     pub heard: Instant,
@@ -56,6 +56,8 @@ pub struct Told {
     pub dissolved: Option<BrambleId>,
     /// Whether this node was removed from the bramble. No further orders come then.
     pub removed: bool,
+    /// What the bramble calls this node, once that was told.
+    pub name: Option<String>,
 }
 
 impl Told {
@@ -65,6 +67,7 @@ impl Told {
             work: false,
             dissolved: None,
             removed: false,
+            name: None,
         }
     }
 }
@@ -120,12 +123,17 @@ impl Shared {
 
     /// This node was removed from the bramble: nothing of it is to run here any more.
     pub(crate) fn leave(&self) {
+        self.stop_all();
+        self.told.send_modify(|told| told.removed = true);
+    }
+
+    /// Nothing is to run here any more, whatever may be ordered from now on.
+    pub(crate) fn stop_all(&self) {
         let last = Generation {
             epoch: u64::MAX,
             number: u64::MAX,
         };
         self.order(last, BTreeMap::new()).expect("newer than any other");
-        self.told.send_modify(|told| told.removed = true);
     }
 
     /// Takes over new orders and wakes the reconciler.

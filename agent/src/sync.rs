@@ -179,6 +179,9 @@ impl Sync {
                     told.heard = Instant::now().into_std();
                     told.work |= orders.work;
                     told.dissolved = orders.dissolved;
+                    if told.name != orders.name && orders.name.is_some() {
+                        told.name.clone_from(&orders.name);
+                    }
                 });
                 match self.follow(orders) {
                     _ if ended => Exchange::Last,
@@ -189,6 +192,10 @@ impl Sync {
             Ok(SyncAnswer::NotLeader {
                 leader: Some((id, address)),
             }) => {
+                // Members know best: somebody has let it in again, and nobody but itself could tell this node so.
+                if self.is_member(peer) {
+                    self.client.pardon(id);
+                }
                 // It may say where the leader was before all addresses changed.
                 let address = self.config.contacts.seen(id).unwrap_or(address);
                 self.turn_to(Peer { id, address }, peer)
@@ -260,6 +267,7 @@ impl Sync {
             replicas: report.replicas,
             counters: self.gateway.counters(),
             holdings: self.holdings(report.images),
+            strangers: self.config.strangers.to_tell(),
         }
     }
 

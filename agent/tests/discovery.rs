@@ -104,6 +104,7 @@ fn node_in_a_namespace() {
                             mdns.announce(&announcement(id, CANDIDATE)).unwrap();
                             name.carry_out(NameStep::Withdraw).unwrap();
                         }
+                        Some(("rename", to)) => mdns.rename(to),
                         Some(("resolve", what)) => tell(format_args!("{what} is {:?}", resolve(what).await)),
                         _ => {
                             // Gives the last goodbye time to leave.
@@ -333,6 +334,14 @@ fn nodes_in_namespaces_find_each_other_lose_each_other_and_agree_on_one_name() {
     std::thread::sleep(Duration::from_secs(2));
     three.order("resolve bramble.local");
     three.says(&["bramble.local is {\"10.77.0.1\"}"], SOON);
+
+    // Who gets another name takes the old one back.
+    two.order("rename window");
+    std::thread::sleep(Duration::from_secs(3));
+    three.order("resolve pi-4b-0002.local");
+    three.says(&["pi-4b-0002.local is {}"], SOON);
+    three.order("resolve window.local");
+    three.says(&["window.local is {\"10.77.0.2\"}"], SOON);
 
     // Who goes says goodbye.
     two.order("end");

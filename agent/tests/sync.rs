@@ -146,6 +146,7 @@ impl Leader {
             first_visit_code: None,
             work: false,
             dissolved: None,
+            name: None,
         }));
     }
 
@@ -253,6 +254,7 @@ impl World {
             builtin_dir: "/nonexistent".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: agent::Contacts::new(controllers),
+            strangers: agent::Strangers::default(),
             virtual_board: None,
         };
         let agent = Agent::new(

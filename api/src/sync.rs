@@ -12,7 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -91,11 +91,40 @@ pub struct SyncRequest {
     /// Images that the node's engine holds.
     #[serde(default)]
     pub holdings: Holdings,
+    /// Strangers that this node turned away lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Stranger>,
 }
 
 impl Versioned for SyncRequest {
     const NAME: &'static str = "sync request";
     const VERSION: u32 = 1;
+}
+
+/// Somebody whom a node turned away: worth a line for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Where it was.
+    pub from: IpAddr,
+    /// Who, if that was proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// What it wanted.
+    #[serde(default)]
+    pub wanted: Wanted,
+    /// Why it was turned away, as half a sentence.
+    pub why: String,
+}
+
+/// What a stranger wanted of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// To be let in.
+    #[default]
+    In,
+    /// To be taken for a bramble that the node could join.
+    Trust,
 }
 
 /// One replica as its node sees it.
@@ -190,6 +219,9 @@ pub struct Orders {
     /// The bramble has ended in favour of this one: the node stops what it runs, and goes over to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dissolved: Option<BrambleId>,
+    /// What the bramble calls this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Which other nodes hold the images that this node needs, by [`ImageFacts::digest`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub holders: BTreeMap<String, BTreeSet<NodeId>>,
@@ -220,6 +252,9 @@ pub struct Routes {
     pub revision: Generation,
     /// Admitted nodes and where they are reached.
     pub nodes: BTreeMap<NodeId, SocketAddr>,
+    /// Nodes that were removed: nobody speaks with them, though they have certificates.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removed: BTreeSet<NodeId>,
     /// The nodes that run a controller, for passing on the management API.
     pub controllers: BTreeSet<NodeId>,
     /// The leader.

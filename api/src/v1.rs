@@ -131,7 +131,7 @@ pub struct AllowDevices {
     pub allow: Vec<String>,
 }
 
-/// Body of POST `/api/v1/nodes/{name}/identify`.
+/// Body of POST `/api/v1/nodes/{name}/identify` and `/api/v1/waiting/{id}/identify`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identify {
@@ -159,6 +159,9 @@ pub struct WaitingNode {
     pub waiting_minutes: u64,
     /// Whether it was part of this bramble and was removed.
     pub removed: bool,
+    /// Whether its light shows at this moment which board it is.
+    #[serde(default)]
+    pub identifies: bool,
     /// Name of the node that it seems to be, with a card that was flashed anew: same board, same serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,

@@ -27,8 +27,8 @@ use api::{
     secrets::{KeyAnswer, KeyRequest, OpenSecret, SecretBytes, SecretsAnswer, SecretsRequest},
     sensors::{Card, CardKind, Link, Sensors, Severity, Warning},
     sync::{
-        DesiredReplica, FunctionCounters, FunctionRoute, Orders, Phase, ReplicaReport, Routes, SyncAnswer,
-        SyncRequest,
+        DesiredReplica, FunctionCounters, FunctionRoute, Orders, Phase, ReplicaReport, Routes, Stranger,
+        SyncAnswer, SyncRequest, Wanted,
     },
     versioned::{Versioned, decode, encode},
 };
@@ -195,6 +195,12 @@ fn a_sync_request_is_written_as_it_always_was() {
             version: 99,
             images: Some(vec![held()]),
         },
+        strangers: vec![Stranger {
+            from: "192.168.1.66".parse().unwrap(),
+            node: Some(NodeId::from_number(9)),
+            wanted: Wanted::In,
+            why: "the join key is another".to_owned(),
+        }],
     };
     matches_golden("sync-request", &request);
     let mut with_devices = request;
@@ -220,6 +226,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
         routes: Some(Routes {
             revision: Generation { epoch: 1, number: 43 },
             nodes: BTreeMap::from([(node, "192.168.1.20:7443".parse().unwrap())]),
+            removed: BTreeSet::from([NodeId::from_number(2)]),
             controllers: BTreeSet::from([node]),
             leader: Some(node),
             functions: BTreeMap::from([(
@@ -243,6 +250,7 @@ fn a_sync_answer_is_written_as_it_always_was() {
         first_visit_code: None,
         work: false,
         dissolved: None,
+        name: Some("window".to_owned()),
     };
     let mut with_devices = orders.clone();
     for replica in with_devices.desired.iter_mut().flat_map(BTreeMap::values_mut) {

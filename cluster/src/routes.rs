@@ -29,6 +29,7 @@ pub fn routes(state: &State) -> Routes {
     Routes {
         revision: state.routes_revision(),
         nodes: nodes.iter().map(|(id, node)| (*id, node.facts.address)).collect(),
+        removed: state.removed().clone(),
         controllers: nodes
             .iter()
             .filter(|(_, node)| node.controller)

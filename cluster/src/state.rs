@@ -314,6 +314,11 @@ impl State {
         self.removed.contains(&id)
     }
 
+    /// All nodes that were removed and not admitted again.
+    pub fn removed(&self) -> &BTreeSet<NodeId> {
+        &self.removed
+    }
+
     /// Whether somebody refused to let the node `id` in.
     pub fn is_refused(&self, id: NodeId) -> bool {
         self.refused.contains(&id)

@@ -160,6 +160,7 @@ pub fn orders_now(state: &State, from: NodeId, request: &SyncRequest) -> Option<
         first_visit_code: state.first_visit_code().map(str::to_owned),
         work: state.has_work(),
         dissolved: state.dissolved(),
+        name: state.node(from).map(|node| node.facts.name.clone()),
     })
 }
 

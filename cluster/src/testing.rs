@@ -352,6 +352,7 @@ pub(crate) fn report(state: &State, number: u128) -> SyncRequest {
         replicas: Some(replicas.collect::<BTreeMap<ReplicaId, _>>()),
         counters: Vec::new(),
         holdings: Holdings::default(),
+        strangers: Vec::new(),
     }
 }
 

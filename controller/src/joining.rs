@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::{NodeFacts, NodeId, v1};
+use api::{NodeFacts, NodeId, sync::Stranger, v1};
 use cluster::{Action, State};
 use tracing::{info, warn};
-use transport::join::{Attempt, Decision, Grant, JoinRequest, Refusal};
+use transport::join::{Decision, Grant, JoinRequest, Refusal};
 
 use crate::{Controller, attempts::Told, http::ApiError};
 
@@ -35,6 +35,8 @@ struct Waiting {
     since: Instant,
     knocked: Instant,
     removed: bool,
+    /// Until then it shows which board it is.
+    identify_until: Option<Instant>,
 }
 
 /// Those who wait, and what was noted last of those who were turned away. Clones share everything.
@@ -63,10 +65,9 @@ impl Joining {
         if inner.waiting.len() >= MAX_WAITING && !inner.waiting.contains_key(&request.node) {
             return;
         }
-        let since = inner
-            .waiting
-            .get(&request.node)
-            .map_or(now, |waiting| waiting.since);
+        let before = inner.waiting.get(&request.node);
+        let since = before.map_or(now, |waiting| waiting.since);
+        let identify_until = before.and_then(|waiting| waiting.identify_until);
         let waiting = Waiting {
             facts,
             fingerprint: request.fingerprint.to_string(),
@@ -74,8 +75,16 @@ impl Joining {
             since,
             knocked: now,
             removed,
+            identify_until,
         };
         inner.waiting.insert(request.node, waiting);
+    }
+
+    /// Until when a node that waits shows which board it is; `None` if it does not.
+    fn identify_until(&self, node: NodeId) -> Option<Instant> {
+        let inner = self.lock();
+        let until = inner.waiting.get(&node)?.identify_until;
+        until.filter(|until| Instant::now() < *until)
     }
 
     fn facts(&self, node: NodeId) -> Option<NodeFacts> {
@@ -108,6 +117,7 @@ impl Joining {
             address: waiting.from.ip().to_string(),
             waiting_minutes: now.duration_since(waiting.since).as_secs() / 60,
             removed: waiting.removed,
+            identifies: waiting.identify_until.is_some_and(|until| now < until),
             replaces: state
                 .formerly(*id, &waiting.facts)
                 .map(|(_, old)| old.facts.name.clone()),
@@ -146,7 +156,8 @@ impl Controller {
         }
         if !request.proved {
             self.joining.wait(request, facts, false);
-            return Decision::Waiting;
+            let identify_until = self.joining.identify_until(request.node);
+            return Decision::Waiting { identify_until };
         }
         drop(state);
         let admitted = self.raft.propose(self.command(admit(request.node, facts))).await;
@@ -198,9 +209,13 @@ impl Controller {
         self.joining.forget(node);
     }
 
-    /// Somebody was turned away: worth a line for people, now and then.
-    pub fn note_attempt(&self, attempt: &Attempt) {
-        let out = attempt.node.filter(|node| {
+    /// Somebody was turned away, here or at another node: worth a line for people, now and then, where this controller
+    /// leads.
+    pub fn note_stranger(&self, stranger: &Stranger) {
+        if !self.raft.leadership().borrow().is_me {
+            return;
+        }
+        let out = stranger.node.filter(|node| {
             let state = self.state();
             state.is_removed(*node) || state.is_refused(*node)
         });
@@ -212,13 +227,10 @@ impl Controller {
             {
                 return;
             }
-            inner.told.tell(attempt.from.ip(), &attempt.why, Instant::now())
+            inner.told.tell(stranger, Instant::now())
         };
         let Some(text) = text else { return };
-        info!(from = %attempt.from, why = attempt.why, "turned away");
-        if !self.raft.leadership().borrow().is_me {
-            return;
-        }
+        info!(from = %stranger.from, why = stranger.why, "turned away");
         let (desk, action) = (self.desk.clone(), Action::NoteAttempt { text });
         tokio::spawn(async move { desk.propose(action).await });
     }
@@ -251,6 +263,22 @@ impl Controller {
         self.let_leave(old).await?;
         self.change(user, Action::ReplaceNode { id, old }).await?;
         Ok(())
+    }
+
+    /// Has the light of a node that waits show which board it is, for so long from now.
+    pub(crate) fn identify_waiting(&self, node: NodeId, long: Duration) -> Result<(), ApiError> {
+        let mut inner = self.joining.lock();
+        match inner.waiting.get_mut(&node) {
+            None => Err(ApiError::not_found("no such node waits; look at the list again")),
+            // It knocks now and then, and is sent away each time.
+            Some(waiting) if waiting.removed => Err(ApiError::conflict(
+                "it was removed before and hears nothing but that: only nodes that wait for the first time show which board they are",
+            )),
+            Some(waiting) => {
+                waiting.identify_until = (!long.is_zero()).then(|| Instant::now() + long);
+                Ok(())
+            }
+        }
     }
 
     /// Refuses a node that waits, for good.

@@ -21,6 +21,7 @@ mod attempts;
 pub mod auth;
 mod clock;
 mod desk;
+mod doorkeeper;
 mod founding;
 mod http;
 mod images;
@@ -58,11 +59,12 @@ use zeroize::Zeroizing;
 pub use auth::{Auth, AuthError, SESSION_COOKIE, SessionToken, is_browser};
 pub use vault::VaultError;
 
+pub use doorkeeper::Visitor;
 pub use founding::Founding;
 
 use clock::Clock;
 use desk::Desk;
-use founding::Doorkeeper;
+use doorkeeper::Doorkeeper;
 use http::ApiError;
 use joining::Joining;
 use live::Live;
@@ -264,6 +266,11 @@ impl Controller {
         self.raft.leadership()
     }
 
+    /// Whether this controller leads and a majority of all follows it, as far as it can tell.
+    pub fn is_followed(&self) -> bool {
+        self.raft.leadership().borrow().is_me && self.raft.has_majority()
+    }
+
     /// Whether a person has ever changed anything: a bramble without that dissolves into another without loss.
     pub fn has_work(&self) -> bool {
         self.raft.watch().borrow().has_work()
@@ -301,7 +308,12 @@ impl Controller {
                 return StatusCode::PAYLOAD_TOO_LARGE.into_response();
             };
             return match decode::<SyncRequest>(&body) {
-                Ok(sync) => encode(&self.desk.sync(from, sync).await).into_response(),
+                Ok(sync) => {
+                    sync.strangers
+                        .iter()
+                        .for_each(|stranger| self.note_stranger(stranger));
+                    encode(&self.desk.sync(from, sync).await).into_response()
+                }
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             };
         }

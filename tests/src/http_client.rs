@@ -1,6 +1,6 @@
 //! A blocking HTTP client that sends exactly what it is told, as an unmodified client of the contract would.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -109,6 +109,14 @@ impl Client {
     /// The same, at another address.
     pub fn at(mut self, base: &str) -> Self {
         base.trim_end_matches('/').clone_into(&mut self.base);
+        self
+    }
+
+    /// The same, from this address of the computer.
+    pub fn from_address(mut self, address: IpAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address));
+        self.pool = Pool::builder(TokioExecutor::new()).build(connector);
         self
     }
 

@@ -11,6 +11,7 @@ use std::{
     sync::Mutex,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::demo::{Client, program, wait_for};
@@ -158,6 +159,14 @@ impl Pi {
             drop(child.stdin.take());
             child.wait().unwrap();
         }
+    }
+
+    /// Has it do nothing at all, as a Pi that waits for its card does; or go on.
+    pub fn stall(&self, stalled: bool) {
+        let child = self.child.as_ref().expect("it is plugged in");
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let signal = if stalled { Signal::STOP } else { Signal::CONT };
+        kill_process(pid, signal).unwrap();
     }
 
     /// What it has written since it was first plugged in.

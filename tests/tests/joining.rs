@@ -70,7 +70,7 @@ impl Admission for Door {
                 _ = news.send(News::Knocked(request.sighting.clone(), request.vote));
                 Decision::NotYet
             }
-            _ => Decision::Waiting,
+            _ => Decision::Waiting { identify_until: None },
         };
         Box::pin(std::future::ready(decision))
     }

@@ -220,6 +220,57 @@ fn a_nodes_light_is_said_to_fail_once_stands_still_when_it_is_killed_and_is_give
 }
 
 #[test]
+fn a_board_that_waits_to_be_let_in_shows_which_it_is_when_somebody_asks() {
+    let machine = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        ("brightness", "0"),
+        ("max_brightness", "1"),
+        ("trigger", "[none]"),
+    ] {
+        write(machine.path(), &format!("{LED}/{file}"), text);
+    }
+    // How much of a second it is lit: a board that waits is dark but for blips, one that identifies itself blinks evenly.
+    let lit = || {
+        let file = machine.path().join(LED).join("brightness");
+        let lit = (0..100).filter(|_| {
+            sleep(Duration::from_millis(10));
+            fs::read_to_string(&file).unwrap().trim() == "1"
+        });
+        lit.count()
+    };
+    let mut table = Table::set(2, tests::table::KEY);
+    table.pis[1].rewrite(|card| card.replace(tests::table::KEY, ""));
+    let root = machine.path().to_str().unwrap();
+    table.pis[1].words = ["--root", root, "--light", "led:ACT"].map(str::to_owned).to_vec();
+    table.pis[0].power_on();
+    table.pis[0].first_visit();
+    table.pis[1].power_on();
+    let waiting = || table.pis[0].waiting().first().cloned();
+    let id = wait_for("it to wait", waiting)["id"].as_str().unwrap().to_owned();
+    wait_for("its light to say so", || (1..30).contains(&lit()).then_some(()));
+
+    let (path, admin) = (format!("/api/v1/waiting/{id}/identify"), table.pis[0].admin());
+    assert_eq!(table.pis[0].client().post(&path, "").status, 401);
+    assert_eq!(admin.post_json(&path, &json!({"seconds": 90_000})).status, 400);
+    assert_eq!(admin.post(&path, "").status, 204);
+    assert_eq!(waiting().unwrap()["identifies"], true);
+    wait_for("it to show which it is", || {
+        (40..=60).contains(&lit()).then_some(())
+    });
+    assert_eq!(admin.post_json(&path, &json!({"seconds": 0})).status, 204);
+    assert_eq!(waiting().unwrap()["identifies"], false);
+    wait_for("it to wait as before", || (1..30).contains(&lit()).then_some(()));
+
+    assert_eq!(admin.post(&path, "").status, 204);
+    let admit = admin.post(&format!("/api/v1/waiting/{id}/admit"), "");
+    assert_eq!(admit.status, 204, "{}", admit.text());
+    wait_for("it to be lit as one that was let in", || {
+        (lit() > 75).then_some(())
+    });
+    assert_eq!(admin.post(&path, "").status, 404, "it waits no longer");
+}
+
+#[test]
 fn a_card_is_called_slow_by_the_limits_by_which_the_master_is_chosen() {
     use cluster::autopilot::{SLOW_CARD, STALLING_CARD};
     let root = tempfile::tempdir().unwrap();

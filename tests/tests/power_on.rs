@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tests::{
-    demo::{Demo, wait_for},
+    demo::{Client, Demo, wait_for},
     table::{KEY, PASSWORD, Table},
 };
 
@@ -136,10 +136,41 @@ fn a_pi_with_another_key_or_one_that_was_refused_stays_out_and_people_are_told()
             .contains("a person refused this node")
             .then_some(())
     });
+    // The other one founds a bramble of its own, and never asks at this one: it sees by the tag of the key that it is none
+    // of its business. So nobody was turned away.
+    wait_for("the one with another key to be a bramble of its own", || {
+        table.pis[1].log().contains("founds a bramble").then_some(())
+    });
     sleep(Duration::from_secs(3));
     assert_eq!((host.nodes().len(), host.waiting().len()), (1, 0));
     let told = host.admin().get("/api/v1/activity").text();
     assert!(told.contains("was refused"), "{told}");
+    assert!(!told.contains("was not let in: it may have"), "{told}");
+    table.pis[1].first_visit();
+    assert_eq!(table.pis[1].nodes().len(), 1);
+}
+
+#[test]
+fn who_guesses_the_code_of_the_first_visit_keeps_nobody_else_out_wherever_it_is_tried() {
+    let mut table = Table::set(2, KEY);
+    table.power_on();
+    let code = table.pis[0].code();
+    table.pis[1].code();
+    let (first, second) = (table.pis[0].portal(), table.pis[1].portal());
+    let visit = |at: &str, from: u8, code: &str| {
+        let client = Client::new(at).from_address([127, 0, 0, from].into());
+        let visit = json!({"code": code, "password": PASSWORD});
+        client.post_json("/api/v1/first-visit", &visit).status.as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(visit(&first, 2, "k7q2-m9fd"), 403);
+    }
+    // However it asks, it is one visitor: another node passes on who it is.
+    for at in [&first, &second] {
+        assert_eq!(visit(at, 2, &code), 429, "also with the right one");
+    }
+    assert_eq!(visit(&second, 3, "k7q2-m9fd"), 403, "somebody else may try");
+    assert_eq!(visit(&first, 3, &code), 204);
 }
 
 #[test]
@@ -226,6 +257,7 @@ fn a_bramble_that_lost_all_power_at_once_comes_back_with_everything() {
     let deployment = json!({"service": "env", "image": "bramble/env:latest"});
     let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
     assert_eq!(answer.status, 202, "{}", answer.text());
+    let page = table.pis[0].admin_in_portal();
     table.pis.iter_mut().for_each(|pi| pi.unplug());
     table.power_on();
     wait_for("the function to answer again", || {
@@ -235,6 +267,8 @@ fn a_bramble_that_lost_all_power_at_once_comes_back_with_everything() {
     wait_for("every Pi to be known as before", || {
         (table.pis[2].nodes().len() == 3).then_some(())
     });
+    let session = page.at(&table.pis[1].portal()).get("/api/v1/session");
+    assert_eq!(session.json()["user"], "admin", "people stay signed in");
 }
 
 #[test]

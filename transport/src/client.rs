@@ -1,7 +1,7 @@
 //! The client's side: requests to other nodes over pooled connections.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{Arc, RwLock},
     time::Duration,
@@ -13,9 +13,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Answer, Body, BoxError, Identity,
+    guarded::{Guarded, hold},
     liveness::Watched,
     peers::PeerPool,
     verify::{san_of, server_name},
@@ -50,6 +52,9 @@ pub enum ConnectError {
     /// HTTP did not begin.
     #[error("failed to begin HTTP")]
     Http(#[source] BoxError),
+    /// It is not to be spoken with ([`Client::shut_out`]).
+    #[error("it was removed from the bramble")]
+    ShutOut,
     /// Nothing happened for too long.
     #[error("no answer within {} s", CONNECT_LIMIT.as_secs())]
     TimedOut,
@@ -98,8 +103,15 @@ impl ClientError {
 #[derive(Clone, Debug)]
 pub struct Client {
     identity: Arc<Identity>,
-    pools: Arc<RwLock<HashMap<NodeId, Arc<PeerPool>>>>,
+    pools: Arc<RwLock<Pools>>,
     connections_per_peer: usize,
+}
+
+#[derive(Debug, Default)]
+struct Pools {
+    open: HashMap<NodeId, Arc<PeerPool>>,
+    /// Nodes that are not to be spoken with. None of them is among the open ones.
+    shut_out: BTreeSet<NodeId>,
 }
 
 impl Client {
@@ -126,6 +138,27 @@ impl Client {
         self.identity.id()
     }
 
+    /// From now on these nodes, and no others, are not to be spoken with: connections to them end at once, whatever goes
+    /// over them, and requests to them fail.
+    pub fn shut_out(&self, nodes: &BTreeSet<NodeId>) {
+        let mut pools = self.pools.write().expect("no panic while held");
+        if pools.shut_out == *nodes {
+            return;
+        }
+        pools.shut_out.clone_from(nodes);
+        for node in nodes {
+            if let Some(pool) = pools.open.remove(node) {
+                pool.cut.cancel();
+            }
+        }
+    }
+
+    /// This node may be spoken with again.
+    pub fn pardon(&self, node: NodeId) {
+        let mut pools = self.pools.write().expect("no panic while held");
+        pools.shut_out.remove(&node);
+    }
+
     /// Sends `request`, whose address is a plain path such as `/v1/sync`, to `peer`. There is no limit on the time to
     /// an answer; a peer that died is noticed within seconds.
     ///
@@ -136,7 +169,7 @@ impl Client {
         peer: Peer,
         mut request: Request<Body>,
     ) -> Result<Response<Answer>, ClientError> {
-        let pool = self.pool(peer);
+        let pool = self.pool(peer)?;
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(Scheme::HTTPS);
         parts.authority = Some(pool.authority.clone());
@@ -154,12 +187,18 @@ impl Client {
         peer: Peer,
         mut request: Request<Body>,
     ) -> Result<Response<Answer>, ClientError> {
-        let unreachable = |source| ClientError::Connect {
-            peer,
-            source: Arc::new(source),
-        };
+        let unreachable = |source| unreachable(peer, source);
+        let cut = self.pool(peer)?.cut.clone();
         let connect = async {
             let stream = dial(&self.identity, peer, Alpn::Http1).await?;
+            let socket = hold(stream.get_ref().0.socket()).map_err(ConnectError::Tcp)?;
+            let (stream, guard) = Guarded::new(stream, socket);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = guard.gone() => {}
+                    () = cut.cancelled() => guard.cut(),
+                }
+            });
             let (sender, connection) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|error| ConnectError::Http(error.into()))?;
@@ -185,25 +224,37 @@ impl Client {
     }
 
     /// The connections to `peer`; new ones if it moved.
-    fn pool(&self, peer: Peer) -> Arc<PeerPool> {
+    fn pool(&self, peer: Peer) -> Result<Arc<PeerPool>, ClientError> {
         let known = self
             .pools
             .read()
             .expect("no panic while held")
+            .open
             .get(&peer.id)
             .cloned();
         if let Some(pool) = known.filter(|pool| pool.peer == peer) {
-            return pool;
+            return Ok(pool);
         }
         let mut pools = self.pools.write().expect("no panic while held");
-        match pools.get(&peer.id) {
-            Some(pool) if pool.peer == peer => pool.clone(),
-            _ => {
-                let pool = Arc::new(PeerPool::new(peer, self.connections_per_peer));
-                pools.insert(peer.id, pool.clone());
-                pool
-            }
+        if pools.shut_out.contains(&peer.id) {
+            return Err(unreachable(peer, ConnectError::ShutOut));
         }
+        let cut = match pools.open.get(&peer.id) {
+            Some(pool) if pool.peer == peer => return Ok(pool.clone()),
+            // What is still under way to where it was is cut along with the rest.
+            Some(pool) => pool.cut.clone(),
+            None => CancellationToken::new(),
+        };
+        let pool = Arc::new(PeerPool::new(peer, self.connections_per_peer, cut));
+        pools.open.insert(peer.id, pool.clone());
+        Ok(pool)
+    }
+}
+
+fn unreachable(peer: Peer, source: ConnectError) -> ClientError {
+    ClientError::Connect {
+        peer,
+        source: Arc::new(source),
     }
 }
 

@@ -3,22 +3,18 @@
 use std::{
     io,
     net::{Shutdown, TcpStream as Socket},
-    os::fd::AsFd as _,
+    os::fd::{AsFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The connection, for whoever has it.
 #[derive(Debug)]
-pub(crate) struct Guarded {
-    stream: TlsStream<TcpStream>,
+pub(crate) struct Guarded<S> {
+    stream: S,
     _gone: DropGuard,
 }
 
@@ -29,19 +25,24 @@ pub(crate) struct Guard {
     gone: CancellationToken,
 }
 
-impl Guarded {
-    /// The connection, and what it can be cut by.
-    ///
-    /// # Errors
-    /// Where the system has no file descriptors left.
-    pub(crate) fn new(stream: TlsStream<TcpStream>) -> io::Result<(Self, Guard)> {
-        let socket = Socket::from(stream.get_ref().0.as_fd().try_clone_to_owned()?);
+/// A second hold on the socket below a connection, for [`Guarded::new`].
+///
+/// # Errors
+/// Where the system has no file descriptors left.
+pub(crate) fn hold(socket: &impl AsFd) -> io::Result<OwnedFd> {
+    socket.as_fd().try_clone_to_owned()
+}
+
+impl<S> Guarded<S> {
+    /// The connection over `socket`, and what it can be cut by.
+    pub(crate) fn new(stream: S, socket: OwnedFd) -> (Self, Guard) {
         let gone = CancellationToken::new();
         let guarded = Self {
             stream,
             _gone: gone.clone().drop_guard(),
         };
-        Ok((guarded, Guard { socket, gone }))
+        let socket = Socket::from(socket);
+        (guarded, Guard { socket, gone })
     }
 }
 
@@ -58,7 +59,7 @@ impl Guard {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -68,7 +69,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

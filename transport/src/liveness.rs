@@ -45,6 +45,11 @@ impl Watched {
         }
     }
 
+    /// The socket itself.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
     /// Set when something arrives; cleared by whoever looks.
     pub(crate) fn arrived(&self) -> Arc<AtomicBool> {
         self.arrived.clone()

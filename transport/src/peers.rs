@@ -20,6 +20,7 @@ use tokio::{
     sync::Mutex as AsyncMutex,
     time::{MissedTickBehavior, interval},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct PeerPool {
     pub(crate) peer: Peer,
     /// What its requests are addressed to.
     pub(crate) authority: Authority,
+    /// Ends everything that goes to this peer, for good.
+    pub(crate) cut: CancellationToken,
     slots: Vec<Slot>,
 }
 
@@ -91,10 +94,11 @@ impl Drop for Busy {
 }
 
 impl PeerPool {
-    pub(crate) fn new(peer: Peer, connections: usize) -> Self {
+    pub(crate) fn new(peer: Peer, connections: usize, cut: CancellationToken) -> Self {
         Self {
             peer,
             authority: san_of(peer.id).parse().expect("a node's name is an authority"),
+            cut,
             slots: std::iter::repeat_with(Slot::default).take(connections).collect(),
         }
     }
@@ -192,7 +196,10 @@ impl PeerPool {
     }
 
     async fn connect(self: &Arc<Self>, identity: &Identity) -> Result<Arc<Connection>, ConnectError> {
-        let stream = dial(identity, self.peer, Alpn::H2).await?;
+        let stream = tokio::select! {
+            () = self.cut.cancelled() => return Err(ConnectError::ShutOut),
+            stream = dial(identity, self.peer, Alpn::H2) => stream?,
+        };
         let arrived = stream.get_ref().0.arrived();
         let (sender, mut driver) = h2::client::Builder::new()
             .enable_push(false)
@@ -210,7 +217,11 @@ impl PeerPool {
             used: AtomicBool::new(true),
             ended: AtomicBool::new(false),
         });
-        let (pool, weak) = (Arc::downgrade(self), Arc::downgrade(&connection));
+        let (pool, weak, cut) = (
+            Arc::downgrade(self),
+            Arc::downgrade(&connection),
+            self.cut.clone(),
+        );
         let peer = self.peer.id;
         tokio::spawn(async move {
             let mut driver = pin!(driver);
@@ -224,6 +235,10 @@ impl PeerPool {
                         if let Err(error) = ended {
                             debug!(%peer, %error, "a connection broke");
                         }
+                        break;
+                    }
+                    () = cut.cancelled() => {
+                        debug!(%peer, "a connection was cut: it is shut out");
                         break;
                     }
                     () = silent.as_mut() => {

@@ -31,7 +31,7 @@ use tracing::debug;
 
 use crate::{
     BoxError, Identity,
-    guarded::Guarded,
+    guarded::{Guarded, hold},
     join::{JOIN, JoinHost},
     pending::Pending,
     tls::H2,
@@ -210,6 +210,9 @@ async fn listen<S, B>(
             drop(permit);
             match greeted {
                 Ok(Ok((stream, peer))) => {
+                    if let Some(join) = join.filter(|_| admitted(peer) != Admittance::Member) {
+                        join.turn_away_node(from, peer);
+                    }
                     let service = PeerService {
                         service,
                         peer,
@@ -311,8 +314,8 @@ where
         attend(connection, peer, &*admitted, &shutdown).await;
         return;
     }
-    let (stream, guard) = match Guarded::new(stream) {
-        Ok(guarded) => guarded,
+    let (stream, guard) = match hold(stream.get_ref().0) {
+        Ok(socket) => Guarded::new(stream, socket),
         Err(error) => return debug!(%peer, %error, "a connection cannot be guarded"),
     };
     let builder = builder.http1_only();

@@ -410,16 +410,13 @@ async fn a_peer_that_came_back_is_connected_to_again() {
 }
 
 /// A connection whose protocol was changed.
-async fn upgraded(authority: &Authority, listener: &Listener) -> TokioIo<hyper::upgrade::Upgraded> {
+async fn upgrade(client: &Client, listener: &Listener) -> TokioIo<hyper::upgrade::Upgraded> {
     let request = Request::get("/upgrade")
         .header("connection", "upgrade")
         .header("upgrade", "chat")
         .body(Body::empty())
         .unwrap();
-    let answer = Client::new(node(authority))
-        .upgrade(listener.peer, request)
-        .await
-        .unwrap();
+    let answer = client.upgrade(listener.peer, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
     TokioIo::new(hyper::upgrade::on(answer).await.unwrap())
 }
@@ -428,7 +425,7 @@ async fn upgraded(authority: &Authority, listener: &Listener) -> TokioIo<hyper::
 async fn an_upgrade_gets_a_connection_of_its_own() {
     let authority = Authority::create().unwrap();
     let listener = listen(node(&authority)).await;
-    let mut socket = upgraded(&authority, &listener).await;
+    let mut socket = upgrade(&Client::new(node(&authority)), &listener).await;
     socket.write_all(b"ping").await.unwrap();
     let mut word = [0; 4];
     socket.read_exact(&mut word).await.unwrap();
@@ -439,7 +436,7 @@ async fn an_upgrade_gets_a_connection_of_its_own() {
 async fn an_upgraded_connection_is_cut_too_when_its_peer_is_no_longer_admitted() {
     let authority = Authority::create().unwrap();
     let listener = listen(node(&authority)).await;
-    let mut socket = upgraded(&authority, &listener).await;
+    let mut socket = upgrade(&Client::new(node(&authority)), &listener).await;
     socket.write_all(b"ping").await.unwrap();
     let mut word = [0; 4];
     socket.read_exact(&mut word).await.unwrap();
@@ -447,6 +444,57 @@ async fn an_upgraded_connection_is_cut_too_when_its_peer_is_no_longer_admitted()
     listener.admitted.store(false, Ordering::Relaxed);
     let ended = tokio::time::timeout(Duration::from_secs(1), socket.read(&mut word)).await;
     assert!(matches!(ended.expect("it is cut"), Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn who_is_shut_out_is_cut_off_at_once_and_not_spoken_with_until_it_is_pardoned() {
+    let authority = Authority::create().unwrap();
+    let listener = listen(node(&authority)).await;
+    let peer = listener.peer;
+    let client = Client::new(node(&authority));
+    let hangs = tokio::spawn({
+        let client = client.clone();
+        async move { client.request(peer, get("/hang")).await }
+    });
+    let (_feed, body) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let streams = Request::post("/echo")
+        .body(Body::other(Fed(Mutex::new(body))))
+        .unwrap();
+    let answer = client.request(peer, streams).await.unwrap();
+    let mut upgraded = upgrade(&client, &listener).await;
+
+    client.shut_out(&[peer.id].into());
+    let soon = Duration::from_secs(1);
+    let hung = tokio::time::timeout(soon, hangs).await.expect("it is cut");
+    assert!(!hung.unwrap().unwrap_err().nothing_was_begun());
+    let streamed = tokio::time::timeout(soon, answer.into_body().collect()).await;
+    assert!(streamed.expect("it is cut").is_err());
+    let read = tokio::time::timeout(soon, upgraded.read(&mut [0; 4])).await;
+    assert!(matches!(read.expect("it is cut"), Ok(0) | Err(_)));
+
+    let refused = client.request(peer, get("/who")).await.unwrap_err();
+    assert!(refused.nothing_was_begun(), "{refused}");
+    let elsewhere = listen(node(&authority)).await;
+    assert!(client.request(elsewhere.peer, get("/who")).await.is_ok());
+    client.pardon(peer.id);
+    assert!(client.request(peer, get("/who")).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_moved_and_is_shut_out_then_is_cut_off_where_it_was_too() {
+    let authority = Authority::create().unwrap();
+    let identity = node(&authority);
+    let (before, now) = (listen(identity.clone()).await, listen(identity).await);
+    let client = Client::new(node(&authority));
+    let hangs = tokio::spawn({
+        let (client, peer) = (client.clone(), before.peer);
+        async move { client.request(peer, get("/hang")).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.request(now.peer, get("/who")).await.unwrap();
+    client.shut_out(&[now.peer.id].into());
+    let hung = tokio::time::timeout(Duration::from_secs(1), hangs).await;
+    assert!(hung.expect("it is cut").unwrap().is_err());
 }
 
 #[tokio::test]

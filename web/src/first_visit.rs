@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use controller::Controller;
+use controller::{Controller, Visitor};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
@@ -53,6 +53,7 @@ pub(crate) async fn page(
 pub(crate) async fn choose(
     State(controller): State<Controller>,
     Extension(nonce): Extension<Nonce>,
+    visitor: Option<Extension<Visitor>>,
     headers: HeaderMap,
     Form(form): Form<FirstVisitForm>,
 ) -> Response {
@@ -63,7 +64,8 @@ pub(crate) async fn choose(
         let problem = "The two passwords differ. Type the same one twice.".to_owned();
         return ask(StatusCode::BAD_REQUEST, nonce.0, form.code, Some(problem));
     }
-    match controller.first_visit(&form.code, &form.password).await {
+    let from = visitor.map_or_else(Visitor::unknown, |Extension(visitor)| visitor);
+    match controller.first_visit(from, &form.code, &form.password).await {
         Ok(()) => {
             session::open(
                 controller.auth(),

@@ -16,7 +16,7 @@ use api::{
 use mdns_sd::{
     IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo,
 };
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use tracing::debug;
 
 use super::{Discovery, DiscoveryError, Event, Interfaces, txt};
@@ -30,6 +30,12 @@ const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(3);
 /// How often everything is said again after that. A new IPv6 address cannot be spoken from in its first two seconds,
 /// and what it should have said then is not asked for again by those who know the rest.
 const SAY_AGAIN: u8 = 2;
+
+/// Time between a goodbye and what is said instead: a goodbye is repeated after 120 ms.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// How long a node that ends waits for its goodbyes to be sent.
+const ENDING: Duration = Duration::from_millis(500);
 
 /// Nodes that are kept track of; beyond, somebody is making them up.
 const MAX_IN_SIGHT: usize = 1024;
@@ -45,6 +51,8 @@ pub struct Mdns {
     /// The addresses under which that was said, and how often it is to be said again.
     addresses: (BTreeSet<IpAddr>, u8),
     look: Interval,
+    /// When everything is to be said under another name.
+    renamed: Option<Instant>,
     in_sight: BTreeMap<NodeId, Sighting>,
 }
 
@@ -79,6 +87,7 @@ impl Mdns {
             said: None,
             addresses: (BTreeSet::new(), 0),
             look,
+            renamed: None,
             in_sight: BTreeMap::new(),
         })
     }
@@ -86,6 +95,29 @@ impl Mdns {
     /// What the service's name server is told to do, for [`BrambleName`](super::BrambleName).
     pub(super) fn daemon(&self) -> &ServiceDaemon {
         &self.daemon
+    }
+
+    /// From now on this node answers for `name.local`, and no longer for the name that it had.
+    pub fn rename(&mut self, name: &str) {
+        let hostname = format!("{name}.local.");
+        if hostname == self.hostname {
+            return;
+        }
+        if let Some(me) = self.me() {
+            // Takes back the addresses of the old name along with everything else.
+            _ = self.daemon.unregister(&format!("{me}.{SERVICE}"));
+            self.renamed = Some(Instant::now() + GOODBYE);
+        }
+        self.hostname = hostname;
+    }
+
+    fn say_under_new_name(&mut self) {
+        self.renamed = None;
+        if let Some(announcement) = &self.said
+            && let Err(error) = self.say(announcement)
+        {
+            debug!(%error, "cannot be said under another name");
+        }
     }
 
     fn me(&self) -> Option<NodeId> {
@@ -114,6 +146,7 @@ impl Mdns {
         if *again > 0 {
             *again -= 1;
             if let Some(announcement) = &self.said
+                && self.renamed.is_none()
                 && let Err(error) = self.say(announcement)
             {
                 debug!(%error, "cannot be said again");
@@ -155,14 +188,28 @@ impl Mdns {
 impl Discovery for Mdns {
     fn announce(&mut self, announcement: &Announcement) -> Result<(), DiscoveryError> {
         self.in_sight.remove(&announcement.node);
-        self.say(announcement)?;
+        // A goodbye that is under way would take it back.
+        if self.renamed.is_none() {
+            self.say(announcement)?;
+        }
         self.said = Some(announcement.clone());
         Ok(())
     }
 
     async fn next(&mut self) -> Event {
         loop {
+            let renamed = self.renamed;
+            let goodbye = async {
+                match renamed {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             let heard = tokio::select! {
+                () = goodbye => {
+                    self.say_under_new_name();
+                    continue;
+                }
                 heard = self.browser.recv_async() => heard,
                 _ = self.look.tick() => {
                     self.look_at_addresses();
@@ -198,10 +245,12 @@ impl Discovery for Mdns {
 impl Drop for Mdns {
     fn drop(&mut self) {
         if let Some(me) = self.me() {
-            // The daemon answers over a channel; nobody waits for it here, but it goes on until it has said goodbye.
             _ = self.daemon.unregister(&format!("{me}.{SERVICE}"));
         }
-        _ = self.daemon.shutdown();
+        // Its thread is done within a millisecond; a program that ends before it would leave without a word.
+        if let Ok(ended) = self.daemon.shutdown() {
+            _ = ended.recv_timeout(ENDING);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Own {
     pub stage: Stage,
     /// What the leader told last, and when.
     pub told: Option<(Light, Duration)>,
+    /// While it waits, somebody wants to see until then which board it is.
+    pub identify_until: Option<Duration>,
 }
 
 /// Where a node stands, as only it knows.
@@ -45,6 +47,7 @@ pub fn merge(own: &Own, now: Duration) -> LightStatus {
     });
     let says = match (own.stage, told) {
         (Stage::Leaving, _) => Says::ShuttingDown,
+        (Stage::Waiting, _) if own.identify_until.is_some_and(|until| now < until) => Says::Identify,
         (Stage::Waiting, _) => Says::Waiting,
         (Stage::Looking, _) => Says::Looking,
         (Stage::Starting, None) if now < STARTING => Says::Booting,
@@ -113,6 +116,7 @@ mod tests {
                 };
                 (light, SECOND * u32::try_from(at).unwrap())
             }),
+            identify_until: None,
         }
     }
 
@@ -122,6 +126,25 @@ mod tests {
         assert_eq!(merge(&own(Stage::Starting, None), 9 * SECOND).says, Says::Looking);
         assert_eq!(merge(&own(Stage::Looking, None), SECOND).says, Says::Looking);
         assert_eq!(merge(&own(Stage::Waiting, None), SECOND).says, Says::Waiting);
+    }
+
+    #[test]
+    fn a_node_that_waits_shows_which_board_it_is_for_as_long_as_somebody_wants() {
+        let waits = Own {
+            identify_until: Some(9 * SECOND),
+            ..own(Stage::Waiting, None)
+        };
+        assert_eq!(merge(&waits, 8 * SECOND).says, Says::Identify);
+        assert_eq!(merge(&waits, 9 * SECOND).says, Says::Waiting);
+        let looks = Own {
+            stage: Stage::Looking,
+            ..waits
+        };
+        assert_eq!(
+            merge(&looks, 8 * SECOND).says,
+            Says::Looking,
+            "nobody could end it"
+        );
     }
 
     #[test]

@@ -50,6 +50,12 @@ impl NodeLight {
         });
     }
 
+    /// While this node waits to be let in, it shows for so long from now which board it is.
+    pub fn identify(&self, long: Duration) {
+        let until = self.began.elapsed().saturating_add(long);
+        self.own.send_modify(|own| own.identify_until = Some(until));
+    }
+
     /// The leader answered, and has this light say so much.
     pub(crate) fn told(&self, light: Light) {
         let now = self.began.elapsed();

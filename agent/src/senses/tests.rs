@@ -45,6 +45,7 @@ impl Machine {
             builtin_dir: "/".into(),
             engine: EngineConfig::Docker { place: None },
             contacts: Contacts::default(),
+            strangers: crate::Strangers::default(),
             virtual_board: Some(VirtualBoard {
                 board: "Raspberry Pi 3 Model B Plus".to_owned(),
                 memory: Memory::from_mib(906),

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use api::{
     light::{LightSettings, QuietHours},
-    v1::Identify,
+    v1::{Identify, WaitingNode},
 };
 use clap::Args;
 use hardware::light::{LightConfig, LightStatus, Player, Says, lamp, svg};
@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     connect::{Api, Target},
-    failure::Failure,
+    failure::{Exit, Failure},
+    nodes::pick,
     out::Out,
 };
 
@@ -25,9 +26,11 @@ const CONFIRM: Duration = Duration::from_millis(500);
 #[command(after_help = "Examples:
   bramble identify pi-3b-plus-7f2a              its light blinks for a minute
   bramble identify pi-3b-plus-7f2a --for 600
-  bramble identify pi-3b-plus-7f2a --stop")]
+  bramble identify pi-3b-plus-7f2a --stop
+
+A node that waits to be let in does so too: `bramble nodes waiting` shows who does.")]
 pub(crate) struct IdentifyArgs {
-    /// Name of the node
+    /// Name of the node; of one that waits, its id will do too
     node: String,
 
     #[command(flatten)]
@@ -106,7 +109,19 @@ pub(crate) async fn identify(args: IdentifyArgs, out: &Out) -> Result<(), Failur
     let body = Identify {
         seconds: Some(seconds),
     };
-    api.send_json(Method::POST, &path, &body).await?;
+    match api.send_json(Method::POST, &path, &body).await {
+        Err(failure) if failure.exit == Exit::NotFound => {
+            // Perhaps it waits to be let in. Where it does not, what was said first is true.
+            let all: Vec<WaitingNode> = api.get("/api/v1/waiting").await?;
+            let called = |node: &WaitingNode| node.name == args.node || node.id.to_string() == args.node;
+            if !all.iter().any(called) {
+                return Err(failure);
+            }
+            let path = format!("/api/v1/waiting/{}/identify", pick(all, &args.node)?.id);
+            api.send_json(Method::POST, &path, &body).await?;
+        }
+        asked => _ = asked?,
+    }
     out.line(match seconds {
         0 => format!("{} says what it said before.", args.node),
         _ => format!("The light of {} blinks for {seconds} s.", args.node),

@@ -182,7 +182,7 @@ impl OneArgs {
 }
 
 /// The one that is called so.
-fn pick(all: Vec<WaitingNode>, name: &str) -> Result<WaitingNode, Failure> {
+pub(super) fn pick(all: Vec<WaitingNode>, name: &str) -> Result<WaitingNode, Failure> {
     let meant = |node: &WaitingNode| node.name == name || node.id.to_string() == name;
     let mut meant: Vec<_> = all.into_iter().filter(meant).collect();
     match (meant.pop(), meant.is_empty()) {
@@ -327,6 +327,7 @@ mod tests {
             address: "192.168.1.20".to_owned(),
             waiting_minutes: 1,
             removed: false,
+            identifies: false,
             replaces: None,
         }
     }

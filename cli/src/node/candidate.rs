@@ -8,15 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{AgentConfig, NodeLight, Sign, Stage, discovery::Event};
+use agent::{AgentConfig, NodeLight, Sign, Stage, Strangers, discovery::Event};
 use anyhow::{Context, Result};
 use api::{
     NodeId,
     join::{Announcement, BrambleId, Sighting},
+    sync::{Stranger, Wanted},
 };
 use cluster::{
     Moment,
     bootstrap::{self, Bootstrap, Decision, Pace, Step},
+    lights::LONGEST_IDENTIFY,
 };
 use futures_util::future::BoxFuture;
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
@@ -55,6 +57,8 @@ pub(super) struct Candidate<'a> {
     pub(super) sign: Sign,
     /// The node's light.
     pub(super) light: NodeLight,
+    /// Whom this node turns away: people are told once it is part of a bramble.
+    pub(super) strangers: Strangers,
     /// The bramble that this node was part of before, while this program runs.
     pub(super) formerly: Option<BrambleId>,
     /// Whether it was removed from a bramble: then it asks to be let in, and founds none that others would join.
@@ -67,11 +71,23 @@ enum News {
     Answered(NodeId, bootstrap::Answer),
     Admitted(Box<Admitted>),
     Shows(String),
+    Identify(Duration),
+}
+
+/// Whom people are told of.
+pub(super) fn stranger(attempt: &Attempt) -> Stranger {
+    Stranger {
+        from: attempt.from.ip(),
+        node: attempt.node,
+        wanted: Wanted::In,
+        why: attempt.why.clone(),
+    }
 }
 
 /// Passes on what is heard from other candidates that knock.
 struct Door {
     me: HostSelf,
+    strangers: Strangers,
     news: mpsc::UnboundedSender<News>,
 }
 
@@ -91,7 +107,9 @@ impl Admission for Door {
     }
 
     fn refused(&self, attempt: &Attempt) {
-        info!(from = %attempt.from, why = attempt.why, "turned away");
+        if self.strangers.note(stranger(attempt)) {
+            info!(from = %attempt.from, why = attempt.why, "turned away");
+        }
     }
 
     fn waits_no_longer(&self, _: NodeId) {}
@@ -141,6 +159,7 @@ impl Candidate<'_> {
                 authority: None,
                 secret: self.secret.clone(),
             },
+            strangers: self.strangers.clone(),
             news: tell.clone(),
         };
         let host = JoinHost::of_candidate(&self.key, Arc::new(door)).context("failed to open the door")?;
@@ -183,6 +202,7 @@ impl Candidate<'_> {
                     News::Knocked(sighting, vote) => candidate.knocked(&sighting, vote, now()),
                     News::Answered(node, answer) => candidate.answered(node, &answer, now()),
                     News::Shows(words) => self.show(words),
+                    News::Identify(long) => self.light.identify(long.min(LONGEST_IDENTIFY)),
                     News::Admitted(admitted) => {
                         stop_listening.cancel();
                         self.join(*admitted)?;
@@ -235,6 +255,7 @@ impl Candidate<'_> {
                         addresses: addresses.clone(),
                         vote: *vote,
                     },
+                    self.strangers.clone(),
                     tell.clone(),
                 ));
                 Carried::Again
@@ -258,6 +279,7 @@ impl Candidate<'_> {
         let membership = Membership {
             name: self.bramble.to_owned(),
             work: false,
+            node_name: None,
             controllers: Vec::new(),
         };
         self.home.join(&identity, &membership)?;
@@ -274,6 +296,7 @@ impl Candidate<'_> {
         let membership = Membership {
             name: admitted.name,
             work: false,
+            node_name: None,
             controllers: controllers.map(|(id, address)| Contact { id, address }).collect(),
         };
         self.home.join(&identity, &membership)?;
@@ -312,6 +335,7 @@ async fn try_door(
     secret: Option<Arc<JoinSecret>>,
     introduction: Arc<Introduction>,
     knocking: Knocking,
+    strangers: Strangers,
     tell: mpsc::UnboundedSender<News>,
 ) {
     let node = knocking.node;
@@ -335,7 +359,7 @@ async fn try_door(
                     "This Pi waits to be admitted. Compare in the portal: {fingerprint}"
                 )));
                 _ = tell.send(News::Answered(node, bootstrap::Answer::Waiting { bramble }));
-                line.decided().await
+                line.decided(|long| _ = tell.send(News::Identify(long))).await
             }
             knocked => knocked,
         };
@@ -358,6 +382,12 @@ async fn try_door(
             Ok(Answer::Waiting(_)) => bootstrap::Answer::Unreachable,
             Err(error) if error.is_distrust() => {
                 warn!(%error, address = %to, "does not trust who answers");
+                strangers.note(Stranger {
+                    from: to.ip(),
+                    node: Some(node),
+                    wanted: Wanted::Trust,
+                    why: error.to_string(),
+                });
                 bootstrap::Answer::Distrusted
             }
             Err(error) => {

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use agent::Strangers;
 use api::{NodeId, join::Announcement};
+use controller::Controller;
 use futures_util::future::BoxFuture;
 use gateway::Gateway;
 use rustls_pki_types::CertificateDer;
+use tracing::info;
 use transport::join::{Admission, Attempt, Decision, HostSelf, JoinRequest, JoinSecret, Refusal};
 
-use super::running::Running;
+use super::{candidate::stranger, insiders::Insiders, running::Running};
 
 /// What this node says of itself, as it is now.
 pub(super) type Said = Arc<RwLock<Announcement>>;
@@ -21,6 +24,17 @@ pub(super) struct Door {
     pub(super) running: Running,
     pub(super) gateway: Gateway,
     pub(super) contacts: agent::Contacts,
+    pub(super) insiders: Insiders,
+    /// Whom the leader is told of, where that is another node.
+    pub(super) strangers: Strangers,
+}
+
+impl Door {
+    /// The controller of this node, if it leads.
+    fn leader(&self) -> Option<Controller> {
+        let leads = |controller: &Controller| controller.leadership().borrow().is_me;
+        self.running.controller().filter(leads)
+    }
 }
 
 impl Admission for Door {
@@ -46,8 +60,18 @@ impl Admission for Door {
     }
 
     fn refused(&self, attempt: &Attempt) {
-        if let Some(controller) = self.running.controller() {
-            controller.note_attempt(attempt);
+        // A node that was let in a moment ago may come before this one has heard of it.
+        let strange = |node: NodeId| !attempt.certified || self.insiders.is_removed(node);
+        if !attempt.node.is_none_or(strange) {
+            return;
+        }
+        match self.leader() {
+            Some(leader) => leader.note_stranger(&stranger(attempt)),
+            None => {
+                if self.strangers.note(stranger(attempt)) {
+                    info!(from = %attempt.from, why = attempt.why, "turned away");
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! DIR/member.toml                                 that bramble's name and controllers
 //! DIR/founding.pem                                while it founds: the authority, until the bramble keeps it itself
 //! DIR/raft/                                       while it runs a controller
+//! DIR/nodes                                       who takes part in the bramble, as this node heard last
 //! DIR/removed                                     once it was removed: from which bramble
 //! DIR/leaving                                     while it forgets all of the above but its key
 //! ```
@@ -21,9 +22,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use api::NodeId;
+use api::{
+    NodeId,
+    versioned::{decode, encode},
+};
 use serde::{Deserialize, Serialize};
 use transport::{Authority, Identity, NodeKey};
+
+use super::insiders::Known;
 
 /// The node's folder.
 #[derive(Clone, Debug)]
@@ -37,6 +43,9 @@ pub(super) struct Membership {
     /// Whether a person is known to have changed anything in it: this node never leaves it by itself then.
     #[serde(default)]
     pub(super) work: bool,
+    /// What the bramble calls this node, where that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) node_name: Option<String>,
     /// The nodes that ran a controller when this one joined.
     #[serde(default)]
     pub(super) controllers: Vec<Contact>,
@@ -85,6 +94,10 @@ impl Home {
         self.0.join("founding.pem")
     }
 
+    fn nodes_file(&self) -> PathBuf {
+        self.0.join("nodes")
+    }
+
     fn removed_file(&self) -> PathBuf {
         self.0.join("removed")
     }
@@ -120,18 +133,43 @@ impl Home {
 
     /// Keeps that a person has changed something in the bramble: written once in a membership.
     pub(super) fn note_work(&self) -> Result<()> {
-        let Some((_, membership)) = self.membership()? else {
+        self.note(|membership| membership.work = true)
+    }
+
+    /// Keeps what the bramble calls this node.
+    pub(super) fn note_name(&self, name: &str) -> Result<()> {
+        self.note(|membership| membership.node_name = Some(name.to_owned()))
+    }
+
+    /// Changes the membership, if there is one; written only where it is another one then.
+    fn note(&self, change: impl FnOnce(&mut Membership)) -> Result<()> {
+        let Some((_, before)) = self.membership()? else {
             return Ok(());
         };
-        if membership.work {
+        let mut membership = before.clone();
+        change(&mut membership);
+        if membership == before {
             return Ok(());
         }
-        let text = toml::to_string(&Membership {
-            work: true,
-            ..membership
-        })
-        .context("failed to write the membership as TOML")?;
+        let text = toml::to_string(&membership).context("failed to write the membership as TOML")?;
         write(&self.membership_file(), &text)
+    }
+
+    /// Who takes part in the bramble, as this node heard last; `None` where it has heard nothing yet.
+    pub(super) fn known(&self) -> Result<Option<Known>> {
+        match fs::read(self.nodes_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => {
+                let text = text.context("failed to read the list of nodes")?;
+                decode(&text).map(Some).context("the list of nodes is damaged")
+            }
+        }
+    }
+
+    /// Keeps who takes part.
+    pub(super) fn keep_known(&self, known: &Known) -> Result<()> {
+        let text = String::from_utf8(encode(known)).expect("JSON is text");
+        write(&self.nodes_file(), &text)
     }
 
     /// Keeps that this node was removed from the bramble of this name.
@@ -152,6 +190,7 @@ impl Home {
         for file in [
             self.founding_file(),
             self.membership_file(),
+            self.nodes_file(),
             identity.join("certificate.pem"),
             identity.join("authority.pem"),
             self.leaving_file(),
@@ -278,6 +317,7 @@ mod tests {
         let membership = Membership {
             name: "garden".to_owned(),
             work: false,
+            node_name: None,
             controllers: vec![Contact {
                 id: NodeId::from_number(1),
                 address: "192.168.1.20:7443".parse().unwrap(),
@@ -296,13 +336,29 @@ mod tests {
     }
 
     #[test]
-    fn that_somebody_worked_with_a_bramble_is_kept() {
+    fn who_takes_part_is_kept_and_forgotten_with_the_bramble() {
+        let (_folder, home) = home();
+        joins(&home);
+        assert_eq!(home.known().unwrap(), None);
+        let known = Known {
+            nodes: [NodeId::from_number(1)].into(),
+            removed: [NodeId::from_number(2)].into(),
+        };
+        home.keep_known(&known).unwrap();
+        assert_eq!(home.known().unwrap(), Some(known));
+        home.leave().unwrap();
+        assert_eq!(home.known().unwrap(), None);
+    }
+
+    #[test]
+    fn that_somebody_worked_with_a_bramble_and_what_it_calls_a_node_is_kept() {
         let (_folder, home) = home();
         joins(&home);
         home.note_work().unwrap();
+        home.note_name("window").unwrap();
         home.note_work().unwrap();
         let (_, membership) = home.membership().unwrap().unwrap();
-        assert!(membership.work);
+        assert!(membership.work && membership.node_name.as_deref() == Some("window"));
         assert_eq!(membership.controllers.len(), 1);
     }
 

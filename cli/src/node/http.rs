@@ -28,7 +28,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, info};
 
-use super::{pass_on::PassOn, running::Running};
+use super::{
+    pass_on::{self, PassOn},
+    running::Running,
+};
+use controller::Visitor;
 use gateway::{Body, Gateway, Lingering};
 
 /// How long a client may take to send a request's headers.
@@ -67,12 +71,16 @@ impl Front {
 
     async fn answer(
         self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         client: SocketAddr,
     ) -> Result<Response<Body>, Infallible> {
         if request.uri().path().starts_with("/function/") {
             return Ok(self.gateway.invoke(request, client).await);
         }
+        let visitor = client.ip();
+        // Only nodes say this, of those whom they answer for.
+        request.headers_mut().remove(pass_on::VISITOR);
+        request.extensions_mut().insert(Visitor::at(visitor));
         Ok(match self.running.router() {
             Some((router, leads)) if leads || self.pass_on.leader().is_none() => {
                 let response = router
@@ -81,7 +89,7 @@ impl Front {
                     .unwrap_or_else(|never| match never {});
                 response.map(Body::other)
             }
-            _ => self.pass_on.send(request).await,
+            _ => self.pass_on.send(request, visitor).await,
         })
     }
 }

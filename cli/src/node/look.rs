@@ -52,6 +52,13 @@ impl Looking {
         }
     }
 
+    /// From now on, this node answers for this name instead of the one that it had.
+    pub(super) fn rename(&mut self, name: &str) {
+        if let Some(mdns) = &mut self.mdns {
+            mdns.rename(name);
+        }
+    }
+
     /// Publishes the bramble's name when told to, where there is multicast.
     pub(super) fn bramble_name(&self, name: &str, port: u16) -> Option<BrambleName> {
         self.mdns.as_ref().map(|mdns| BrambleName::new(mdns, name, port))

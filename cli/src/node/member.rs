@@ -28,6 +28,8 @@ use super::{
     Node, asked_to_end, builtin_dir, candidate, door,
     home::Membership,
     http,
+    insiders::Insiders,
+    look::Ways,
     meetings::Meetings,
     node_port, pass_on,
     presence::Presence,
@@ -60,13 +62,14 @@ impl Node {
         self.light.stage(Stage::Member);
         self.sign.say(None);
         let id = identity.id();
+        let node_name = membership.node_name.clone().unwrap_or_else(|| self.name.clone());
         let bramble = BrambleId::from_authority(identity.authority());
         let client = Client::new(Arc::clone(&identity));
         let bulk = Client::bulk(Arc::clone(&identity));
         let gateway = Gateway::new(
             GatewayConfig {
                 node: id,
-                name: self.name.clone(),
+                name: node_name.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ..GatewayConfig::default()
             },
@@ -88,6 +91,7 @@ impl Node {
             contacts.clone(),
         );
         let running = keeper.running();
+        let insiders = Insiders::new(gateway.clone(), running.clone(), self.home.clone());
         let facts = config.facts();
         let said = Arc::new(RwLock::new(Announcement {
             node: id,
@@ -110,8 +114,11 @@ impl Node {
                 running: running.clone(),
                 gateway: gateway.clone(),
                 contacts: contacts.clone(),
+                insiders: insiders.clone(),
+                strangers: self.strangers.clone(),
             }),
         )?;
+        let clients = vec![client.clone(), bulk.clone()];
         let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?
             .with_light(self.light.clone())
             .with_sign(self.sign.clone());
@@ -130,14 +137,25 @@ impl Node {
             listener,
             Arc::clone(&identity),
             port,
+            insiders.clone(),
             join,
             stop.clone(),
         ));
+        parts.spawn({
+            let keeping = insiders.keep(clients, stop.clone());
+            async move {
+                keeping.await;
+                Ok(())
+            }
+        });
         parts.spawn(keeper.run(stop.clone()));
         parts.spawn(http::serve_inside(agent.bridge_gateway(), front, stop.clone()));
         let presence = Presence {
             key: Arc::clone(&self.key),
-            ways: self.ways.clone(),
+            ways: Ways {
+                name: node_name,
+                ..self.ways.clone()
+            },
             bramble,
             key_tag: self.secret.as_ref().map(|secret| secret.tag()),
             name: self
@@ -151,6 +169,7 @@ impl Node {
             gateway,
             contacts,
             told: agent.told(),
+            leave: agent.leave(),
             empty: Box::pin(agent.is_empty()),
             meetings: Meetings::new(Arc::clone(&self.key), self.secret.clone(), self.http_port),
             home: self.home.clone(),
@@ -162,7 +181,7 @@ impl Node {
             agent.run(agent_stop).await;
             Ok(())
         });
-        let presence = tokio::spawn(presence.run(stop.clone()));
+        let mut presence = tokio::spawn(presence.run(stop.clone()));
 
         let outcome = tokio::select! {
             ended = parts.join_next() => match ended {
@@ -172,7 +191,7 @@ impl Node {
                     .map(|()| Ended::AskedTo),
                 None => Ok(Ended::AskedTo),
             },
-            left = presence => left.context("a part of the node broke down").map(|_| Ended::Left),
+            left = &mut presence => left.context("a part of the node broke down").map(|_| Ended::Left),
             () = asked_to_end(self.args.until_stdin_ends) => Ok(Ended::AskedTo),
         };
         if matches!(outcome, Ok(Ended::Left)) {
@@ -182,7 +201,14 @@ impl Node {
             self.light.stage(Stage::Leaving);
         }
         stop.cancel();
-        _ = tokio::time::timeout(STOP_GRACE, async { while parts.join_next().await.is_some() {} }).await;
+        let end = async {
+            while parts.join_next().await.is_some() {}
+            // It says goodbye.
+            if !presence.is_finished() {
+                _ = presence.await;
+            }
+        };
+        _ = tokio::time::timeout(STOP_GRACE, end).await;
         outcome
     }
 

@@ -16,6 +16,7 @@ mod card;
 mod door;
 mod home;
 mod http;
+mod insiders;
 mod lights;
 mod look;
 mod meetings;
@@ -33,7 +34,9 @@ use std::{
     time::Duration,
 };
 
-use agent::{AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Sign, Stage, discovery::Interfaces};
+use agent::{
+    AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Sign, Stage, Strangers, discovery::Interfaces,
+};
 use anyhow::{Context, Result, bail};
 use api::{
     Cpu, Memory,
@@ -188,6 +191,8 @@ struct Node {
     light: NodeLight,
     /// What people in front of this Pi are shown.
     sign: Sign,
+    /// Whom this node turned away.
+    strangers: Strangers,
 }
 
 impl Node {
@@ -234,6 +239,7 @@ impl Node {
             http_port,
             light: NodeLight::default(),
             sign,
+            strangers: Strangers::default(),
         })
     }
 
@@ -303,6 +309,7 @@ impl Node {
             shown,
             light: self.light.clone(),
             sign: self.sign.clone(),
+            strangers: self.strangers.clone(),
             formerly,
             was_removed: removed_from.is_some(),
         };
@@ -346,6 +353,7 @@ impl Node {
             builtin_dir: builtin_dir(&this)?,
             engine,
             contacts: Contacts::default(),
+            strangers: self.strangers.clone(),
             virtual_board: board.map(|board| agent::VirtualBoard {
                 board: board.model.clone(),
                 memory: Memory::from_bytes(board.memory_bytes),

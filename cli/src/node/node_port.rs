@@ -5,12 +5,13 @@ use std::{convert::Infallible, sync::Arc};
 use agent::{images::ImagePort, logs::Logs};
 use anyhow::Result;
 use api::{
-    Generation, NodeId,
+    NodeId,
     logs::{LOGS_PATH, LogsRequest},
     versioned::decode,
 };
 use axum::body::Body as AxumBody;
 use bytes::Bytes;
+use controller::Visitor;
 use futures_util::StreamExt;
 use gateway::{Body, Gateway};
 use http::{Request, Response, StatusCode, Uri};
@@ -22,9 +23,9 @@ use hyper::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use transport::{Admittance, Identity, PeerId, join::JoinHost};
+use transport::{Identity, PeerId, join::JoinHost};
 
-use super::{pass_on, running::Running};
+use super::{insiders::Insiders, pass_on, running::Running};
 
 /// Longest question for logs that is read.
 const MAX_LOGS_REQUEST_BYTES: usize = 4096;
@@ -61,6 +62,11 @@ impl NodePort {
                 return Ok(empty(StatusCode::BAD_REQUEST));
             };
             *request.uri_mut() = uri;
+            let visitor = request.headers_mut().remove(pass_on::VISITOR);
+            let visitor = visitor.and_then(|address| address.to_str().ok()?.parse().ok());
+            if let Some(address) = visitor {
+                request.extensions_mut().insert(Visitor::at(address));
+            }
             let response = portal
                 .oneshot(request.map(AxumBody::new))
                 .await
@@ -119,77 +125,17 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// Whether a node is let in, by the newer of what this node's controller has applied and what the leader told its
-/// gateway: a controller that is behind knows less than its gateway, and must not shut out those who bring the rest.
-/// Who knows nothing goes by the certificate.
-fn is_admitted(by_state: Option<(Generation, bool)>, by_routes: Option<(Generation, bool)>) -> bool {
-    let newer = match (by_state, by_routes) {
-        (Some(state), Some(routes)) => Some(if routes.0 > state.0 { routes } else { state }),
-        (state, routes) => state.or(routes),
-    };
-    newer.is_none_or(|(_, admitted)| admitted)
-}
-
 /// Serves nodes of this bramble until `stop`, and lets others knock at `join`.
 pub(super) async fn serve(
     listener: TcpListener,
     identity: Arc<Identity>,
     port: NodePort,
+    insiders: Insiders,
     join: JoinHost,
     stop: CancellationToken,
 ) -> Result<()> {
-    let (running, gateway) = (port.running.clone(), port.gateway.clone());
-    // A certificate of the bramble's authority is not enough: whoever was removed has one, too. Until this node knows
-    // who takes part, at its start, the certificate has to do.
-    let admitted = move |node| {
-        let routes = gateway.routes();
-        let by_routes =
-            (!routes.nodes.is_empty()).then(|| (routes.revision, routes.nodes.contains_key(&node)));
-        let controller = running.controller();
-        let by_state = controller.as_ref().and_then(|controller| controller.admits(node));
-        let controller = controller.as_ref();
-        if is_admitted(by_state, by_routes) || controller.is_some_and(|controller| controller.is_member(node))
-        {
-            Admittance::Member
-        } else if controller.is_some_and(|controller| controller.has_removed(node)) {
-            Admittance::Removed
-        } else {
-            Admittance::Stranger
-        }
-    };
+    let admitted = move |node| insiders.admittance(node);
     let service = service_fn(move |request| port.clone().answer(request));
     transport::serve_with_join(listener, identity, admitted, service, join, stop).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(number: u64, admitted: bool) -> Option<(Generation, bool)> {
-        Some((Generation { epoch: 1, number }, admitted))
-    }
-
-    #[test]
-    fn a_controller_that_is_behind_lets_in_whom_the_leader_names() {
-        assert!(is_admitted(at(7, false), at(9, true)));
-        assert!(
-            !is_admitted(at(7, true), at(9, false)),
-            "and nobody who was removed meanwhile"
-        );
-    }
-
-    #[test]
-    fn a_controller_that_is_ahead_of_its_gateway_goes_by_its_state() {
-        assert!(!is_admitted(at(9, false), at(7, true)));
-        assert!(!is_admitted(at(9, false), at(9, true)));
-        assert!(is_admitted(at(9, true), at(7, false)));
-    }
-
-    #[test]
-    fn before_anything_is_known_the_certificate_counts() {
-        assert!(is_admitted(None, None));
-        assert!(is_admitted(None, at(1, true)) && !is_admitted(None, at(1, false)));
-        assert!(is_admitted(at(1, true), None) && !is_admitted(at(1, false), None));
-    }
 }

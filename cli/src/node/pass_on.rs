@@ -1,15 +1,20 @@
 //! Passes on what only a controller answers: management API and portal, over the node-to-node port.
 
+use std::net::IpAddr;
+
 use agent::Contacts;
 use bytes::Bytes;
 use gateway::{Body, Gateway, Lingering};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use transport::{Client, Peer};
 
 /// What stands before the path of a request that is passed on.
 pub(super) const PREFIX: &str = "/v1/http";
+
+/// The header in which a node that passes a request on says at which address it took it.
+pub(super) const VISITOR: HeaderName = HeaderName::from_static("x-bramble-visitor");
 
 /// Knows the controllers and how to reach them.
 #[derive(Clone, Debug)]
@@ -44,8 +49,8 @@ impl PassOn {
         Some(Peer { id, address })
     }
 
-    /// Sends `request` to a controller and answers what it answers.
-    pub(super) async fn send(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Sends `request`, which came from `visitor`, to a controller and answers what it answers.
+    pub(super) async fn send(&self, request: Request<Incoming>, visitor: IpAddr) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         match format!("{PREFIX}{path}").parse::<Uri>() {
@@ -56,6 +61,9 @@ impl PassOn {
         for name in [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
             parts.headers.remove(name);
         }
+        let visitor = visitor.to_string();
+        let visitor = HeaderValue::try_from(visitor).expect("an address has plain characters");
+        parts.headers.insert(VISITOR, visitor);
         parts.extensions.clear();
         let has_body = !body.is_end_stream();
         // A refusal may come while the client still sends.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent::{
-    Contacts, Told,
+    Contacts, Leave, Told,
     discovery::{Event, OneName},
 };
 use api::join::{Announcement, BrambleId, KeyTag, Role, Standing};
@@ -60,6 +60,8 @@ pub(super) struct Presence {
     pub(super) contacts: Contacts,
     /// What the leader says of the bramble.
     pub(super) told: watch::Receiver<Told>,
+    /// Has what runs here stopped, where this node leaves alone.
+    pub(super) leave: Leave,
     /// Ends when nothing runs here any more.
     pub(super) empty: BoxFuture<'static, ()>,
     pub(super) meetings: Meetings,
@@ -96,7 +98,9 @@ impl Presence {
         tokio::select! {
             () = stop.cancelled() => return false,
             alone = self.take_part() => if alone {
-                return true;
+                // Nobody else asks for it.
+                self.leave.leave();
+                return self.stopped().await;
             },
         }
         if self.told.borrow().removed {
@@ -179,9 +183,17 @@ impl Presence {
                 }
                 _ = look.tick() => {}
             }
-            let told = *self.told.borrow();
+            let told = self.told.borrow().clone();
             if told.dissolved.is_some() || told.removed {
                 return false;
+            }
+            if let Some(name) = told.name.filter(|name| *name != self.ways.name) {
+                info!(name, "has another name now");
+                looking.rename(&name);
+                if let Err(error) = self.home.note_name(&name) {
+                    warn!(%error, "this node cannot keep its name");
+                }
+                self.ways.name = name;
             }
             let before = self.announcement();
             let standing = self.standing(before.standing);
@@ -200,7 +212,7 @@ impl Presence {
                 Standing::Member {
                     role: Role::Leader(term),
                     ..
-                } => Some(term),
+                } if self.is_followed() => Some(term),
                 _ => None,
             };
             one_name.leads(term);
@@ -213,6 +225,13 @@ impl Presence {
                 info!(name = %format!("{}.local", self.name), "answers for the bramble's name");
             }
         }
+    }
+
+    /// Whether the bramble's name is this node's: a leader that hears nobody is not the leader any more, though it
+    /// does not know.
+    fn is_followed(&self) -> bool {
+        let controller = self.running.controller();
+        controller.is_some_and(|controller| controller.is_followed())
     }
 
     fn announcement(&self) -> Announcement {

@@ -133,6 +133,10 @@ pub(crate) fn router(controller: Controller, portal: Router) -> Router {
             "/api/v1/waiting/{id}/refuse",
             needs(ChangeNodes, post(nodes::refuse)),
         )
+        .route(
+            "/api/v1/waiting/{id}/identify",
+            needs(ChangeNodes, post(nodes::identify_waiting)),
+        )
         .route("/api/v1/controllers", controllers)
         .route("/api/v1/first-visit", post(nodes::first_visit))
         .route("/api/v1/functions", needs(ViewFunctions, get(v1::functions)))

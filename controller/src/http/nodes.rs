@@ -16,7 +16,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::v1::error;
-use crate::{Controller, auth::SignedIn, http::ApiError, joining::node_named};
+use crate::{Controller, Visitor, auth::SignedIn, http::ApiError, joining::node_named};
 
 fn said(outcome: Result<(), ApiError>) -> Response {
     match outcome {
@@ -166,19 +166,7 @@ pub(crate) async fn identify(
     body: Bytes,
 ) -> Response {
     let identify = async || {
-        let asked: v1::Identify = if body.is_empty() {
-            v1::Identify::default()
-        } else {
-            read(&body)?
-        };
-        let long = asked
-            .seconds
-            .map_or(IDENTIFY, |seconds| Duration::from_secs(seconds.into()));
-        if long > LONGEST_IDENTIFY {
-            return Err(ApiError::bad_request(
-                "a board identifies itself for 3600 seconds at most",
-            ));
-        }
+        let long = identify_for(&body)?;
         let id = node(&controller, &name)?;
         let is_down = |state: &cluster::State| {
             let node = state.nodes().get(&id);
@@ -194,6 +182,34 @@ pub(crate) async fn identify(
         Ok(())
     };
     said(identify().await)
+}
+
+/// For how long a board is to show which one it is, as the body says.
+fn identify_for(body: &[u8]) -> Result<Duration, ApiError> {
+    let asked: v1::Identify = if body.is_empty() {
+        v1::Identify::default()
+    } else {
+        read(body)?
+    };
+    let long = asked
+        .seconds
+        .map_or(IDENTIFY, |seconds| Duration::from_secs(seconds.into()));
+    match long > LONGEST_IDENTIFY {
+        true => Err(ApiError::bad_request(
+            "a board identifies itself for 3600 seconds at most",
+        )),
+        false => Ok(long),
+    }
+}
+
+/// POST `/api/v1/waiting/{id}/identify`: has the light of a node that waits show which board it is; the body may say for
+/// how long.
+pub(crate) async fn identify_waiting(
+    State(controller): State<Controller>,
+    Path(id): Path<NodeId>,
+    body: Bytes,
+) -> Response {
+    said(identify_for(&body).and_then(|long| controller.identify_waiting(id, long)))
 }
 
 /// GET `/api/v1/lights`: how all lights shine.
@@ -347,12 +363,17 @@ pub(crate) async fn allow_devices(
 }
 
 /// POST `/api/v1/first-visit`: chooses the admin password, once. Open to whoever knows the code.
-pub(crate) async fn first_visit(State(controller): State<Controller>, body: Bytes) -> Response {
+pub(crate) async fn first_visit(
+    State(controller): State<Controller>,
+    visitor: Option<Extension<Visitor>>,
+    body: Bytes,
+) -> Response {
     let visit = match read::<v1::FirstVisit>(&body) {
         Ok(visit) => visit,
         Err(refused) => return said(Err(refused)),
     };
-    match controller.first_visit(&visit.code, &visit.password).await {
+    let from = visitor.map_or_else(Visitor::unknown, |Extension(visitor)| visitor);
+    match controller.first_visit(from, &visit.code, &visit.password).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err((status, words)) => error(status, words),
     }
@@ -374,6 +395,7 @@ mod tests {
             address: "192.168.1.20".to_owned(),
             waiting_minutes: 1,
             removed,
+            identifies: false,
             replaces: None,
         }
     }

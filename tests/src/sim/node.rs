@@ -181,6 +181,7 @@ impl Node {
             replicas: agent.replicas.report(Duration::from_millis(now)),
             counters: agent.counters(),
             holdings: api::images::Holdings::default(),
+            strangers: Vec::new(),
         };
         Some((agent.requests, Box::new(request)))
     }

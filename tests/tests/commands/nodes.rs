@@ -86,6 +86,16 @@ fn nodes_are_let_in_or_turned_away_and_put_out_again() {
     assert_eq!(shown, expected);
 
     let (wanted, unwanted) = (name(&wanted), name(&unwanted));
+    let blinks = operator.succeeds(&format!("identify {wanted}"));
+    assert_eq!(blinks, format!("The light of {wanted} blinks for 60 s.\n"));
+    let identifies = |host: &Pi| -> Vec<Value> {
+        let waiting = host.waiting().into_iter();
+        waiting.filter(|node| node["identifies"] == true).collect()
+    };
+    assert_eq!(name(&identifies(host)[0]), wanted);
+    operator.succeeds(&format!("identify {wanted} --stop"));
+    assert_eq!(identifies(host), [] as [Value; 0]);
+    fails(&operator, "identify nobody", 5, "no node nobody in this bramble");
     let refused = operator.succeeds(&format!("nodes refuse {unwanted}"));
     assert_eq!(refused, format!("Refused: {unwanted}.\n"));
     let again = format!("nodes admit {unwanted}");

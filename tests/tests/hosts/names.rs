@@ -57,6 +57,27 @@ fn the_leader_alone_answers_for_the_brambles_name_and_every_node_for_its_own() {
         );
     }
 
+    // Who gets another name answers for it at once, and no longer for the old one.
+    let renamed = (leader + 1) % 3;
+    let old = lan.hosts[renamed].name().unwrap();
+    let name = serde_json::json!({"name": "window"}).to_string();
+    let answer = lan.hosts[leader]
+        .client()
+        .send("PUT", &format!("/api/v1/nodes/{old}/name"), name);
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    lan.wait("the new name to lead to it", SOON, |lan| {
+        only(&lan.ask("window.local"), lan.hosts[renamed].address()).then_some(())
+    });
+    assert_eq!(lan.ask(&format!("{old}.local")), BTreeSet::new());
+    let address = lan.hosts[renamed].address();
+    lan.hosts[renamed].unplug();
+    lan.hosts[renamed].power_on();
+    lan.wait("it to answer for the new name after a restart", SOON, |lan| {
+        only(&lan.ask("window.local"), address).then_some(())
+    });
+    assert_eq!(lan.ask(&format!("{old}.local")), BTreeSet::new());
+    let leader = wait_for_the_name(&lan);
+
     // The name moves with leadership, though the old leader cannot say goodbye.
     lan.hosts[leader].unplug();
     lan.wait_for_one_bramble(SOON);

@@ -59,6 +59,13 @@ fn the_first_visitor_chooses_a_password_and_lets_a_pi_in_also_with_a_new_card() 
     let letters = browser.text("#waiting-list .fingerprint");
     assert!(shown.contains(&letters), "{letters} in {shown}");
     let name = browser.text("#waiting-list b");
+    for says in ["Stop", "Identify"] {
+        browser.click("#waiting-list button.identify");
+        browser.wait(
+            "it to be asked which board it is",
+            &format!("document.querySelector('#waiting-list button.identify').textContent === '{says}'"),
+        );
+    }
     browser.click("#waiting-list button.primary:not([hidden])");
     browser.wait("both", &boards(2));
     assert_eq!(browser.value("document.querySelector('#waiting').hidden"), true);

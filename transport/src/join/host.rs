@@ -68,7 +68,10 @@ pub enum Decision {
     /// It is let in.
     Admitted(Grant),
     /// A person has to admit it. Asked again every second until that changes.
-    Waiting,
+    Waiting {
+        /// Until then it shows which board it is.
+        identify_until: Option<Instant>,
+    },
     /// We are a candidate ourselves.
     NotYet,
     /// We run no controller; these do.
@@ -95,7 +98,10 @@ pub struct Attempt {
     pub from: SocketAddr,
     /// Who, if that was proved.
     pub node: Option<NodeId>,
-    /// Why not, as a sentence.
+    /// Whether it showed a certificate of the bramble, which it is no member of any more, or not yet as far as is known
+    /// here.
+    pub certified: bool,
+    /// Why not, as half a sentence.
     pub why: String,
 }
 
@@ -291,7 +297,19 @@ impl JoinHost {
         self.0.admission.refused(&Attempt {
             from,
             node: None,
+            certified: false,
             why: why.to_owned(),
+        });
+    }
+
+    /// Somebody who has a certificate of this bramble and is no member.
+    pub(crate) fn turn_away_node(&self, from: SocketAddr, node: NodeId) {
+        debug!(%from, %node, "has a certificate and is no member");
+        self.0.admission.refused(&Attempt {
+            from,
+            node: Some(node),
+            certified: true,
+            why: Refusal::Removed.to_string(),
         });
     }
 
@@ -299,6 +317,7 @@ impl JoinHost {
         self.0.admission.refused(&Attempt {
             from,
             node: Some(node),
+            certified: false,
             why,
         });
     }
@@ -316,11 +335,11 @@ impl JoinHost {
         conversation: tokio::sync::OwnedSemaphorePermit,
     ) {
         let mut decision = self.decide(request).await;
-        if decision == Decision::Waiting {
+        if let Decision::Waiting { identify_until } = decision {
             match Arc::clone(&self.0.waiting).try_acquire_owned() {
                 Ok(_waiting) => {
                     drop(conversation);
-                    decision = self.wait(request, stream).await;
+                    decision = self.wait(request, stream, identify_until).await;
                     self.0.admission.waits_no_longer(request.node);
                 }
                 Err(_) => decision = Decision::Refused(Refusal::Busy),
@@ -335,15 +354,27 @@ impl JoinHost {
     }
 
     /// Keeps the line open until something else than waiting is decided, or the joiner hangs up.
-    async fn wait(&self, request: &JoinRequest, stream: &mut TlsStream<TcpStream>) -> Decision {
-        let mut spoken: Option<Instant> = None;
+    async fn wait(
+        &self,
+        request: &JoinRequest,
+        stream: &mut TlsStream<TcpStream>,
+        mut identify_until: Option<Instant>,
+    ) -> Decision {
+        let (mut spoken, mut identifies_until) = (None::<Instant>, None);
         loop {
+            let mut say = Vec::new();
             if spoken.is_none_or(|spoken| spoken.elapsed() >= SIGN_OF_LIFE) {
-                let sign = Host::say(&Decision::Waiting);
-                if !matches!(
-                    timeout(MESSAGE_LIMIT, frame::write(stream, &sign)).await,
-                    Ok(Ok(()))
-                ) {
+                say.push(Host::say(&Decision::Waiting { identify_until }));
+            }
+            if identify_until != identifies_until {
+                say.push(Host::identify(identify_until.map_or(Duration::ZERO, |until| {
+                    until.saturating_duration_since(Instant::now())
+                })));
+                identifies_until = identify_until;
+            }
+            for message in say {
+                let said = timeout(MESSAGE_LIMIT, frame::write(stream, &message)).await;
+                if !matches!(said, Ok(Ok(()))) {
                     return Decision::Refused(Refusal::Busy);
                 }
                 spoken = Some(Instant::now());
@@ -354,7 +385,9 @@ impl JoinHost {
                 _ = frame::read(stream, frame::SHORT) => return Decision::Refused(Refusal::Busy),
             }
             match self.decide(request).await {
-                Decision::Waiting => {}
+                Decision::Waiting {
+                    identify_until: until,
+                } => identify_until = until,
                 // A leader that is being elected is no reason to hang up on everybody who waits.
                 Decision::Refused(Refusal::Busy) => {}
                 decision => return decision,

@@ -147,15 +147,17 @@ impl WaitingLine {
         self.bramble
     }
 
-    /// What was decided; hours may pass. Never [`Answer::Waiting`].
+    /// What was decided; hours may pass. Never [`Answer::Waiting`]. Meanwhile `identify` is told for how long from now
+    /// this node is to show which board it is, whenever somebody wants that.
     ///
     /// # Errors
     /// [`JoinError::BrokeOff`] and [`JoinError::TimedOut`] where the host is gone: knock again, there or elsewhere.
-    pub async fn decided(mut self) -> Result<Answer, JoinError> {
+    pub async fn decided(mut self, mut identify: impl FnMut(Duration)) -> Result<Answer, JoinError> {
         loop {
             let message = self.line.hear(SILENCE_LIMIT).await?;
             match self.line.joiner.answered(&self.greeted, &message)? {
                 Heard::Waiting => {}
+                Heard::Identify(long) => identify(long),
                 heard => return self.line.answer(self.greeted, heard),
             }
         }
@@ -292,6 +294,7 @@ impl Line {
                     greeted,
                 }))
             }
+            Heard::Identify(_) => return Err(JoinError::OutOfTurn),
             Heard::NotYet => Answer::NotYet(greeted.announcement),
             Heard::Elsewhere(controllers) => Answer::Elsewhere(controllers),
             Heard::Refused(refusal) => Answer::Refused(refusal),

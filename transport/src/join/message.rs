@@ -101,6 +101,11 @@ pub(super) enum FromHost {
     },
     /// A person has to admit the joiner; the next answer comes when that is decided. Repeated as a sign of life.
     Waiting,
+    /// The joiner waits on, and somebody wants to see which board it is, for so many seconds from now; none ends it.
+    Identify {
+        /// How many.
+        seconds: u32,
+    },
     /// The host is a candidate itself.
     NotYet,
     /// The host runs no controller; these do.
@@ -294,6 +299,7 @@ mod tests {
                 },
             ),
             ("waiting", FromHost::Waiting),
+            ("identify", FromHost::Identify { seconds: 60 }),
             ("not-yet", FromHost::NotYet),
             ("elsewhere", FromHost::Elsewhere { controllers }),
             ("refused", FromHost::Refused(Refusal::WrongKey)),

@@ -1,6 +1,6 @@
 //! Both sides of the conversation, without I/O: bytes in, bytes and conclusions out. Randomness is passed in.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{
     NodeFacts, NodeId,
@@ -248,13 +248,21 @@ impl Host {
                 name: grant.name.clone(),
                 controllers: grant.controllers.clone(),
             },
-            Decision::Waiting => FromHost::Waiting,
+            Decision::Waiting { .. } => FromHost::Waiting,
             Decision::NotYet => FromHost::NotYet,
             Decision::Elsewhere(controllers) => FromHost::Elsewhere {
                 controllers: controllers.clone(),
             },
             Decision::Refused(refusal) => FromHost::Refused(*refusal),
         })
+    }
+
+    /// That a joiner that waits is to show which board it is for so long, as a message.
+    pub(super) fn identify(long: Duration) -> Vec<u8> {
+        // What was begun is a second more, so that the last one is not lost.
+        let begun = u64::from(long.subsec_nanos() > 0);
+        let seconds = u32::try_from(long.as_secs().saturating_add(begun)).unwrap_or(u32::MAX);
+        encode(&FromHost::Identify { seconds })
     }
 }
 
@@ -274,6 +282,7 @@ fn authority_hash(authority: Option<&CertificateDer<'_>>) -> Bytes32 {
 pub(super) enum Heard {
     Admitted(Box<Admitted>),
     Waiting,
+    Identify(Duration),
     NotYet,
     Elsewhere(Vec<(NodeId, SocketAddr)>),
     Refused(Refusal),
@@ -442,6 +451,7 @@ impl Joiner {
                 }))
             }
             FromHost::Waiting => Heard::Waiting,
+            FromHost::Identify { seconds } => Heard::Identify(Duration::from_secs(seconds.into())),
             FromHost::NotYet => Heard::NotYet,
             FromHost::Elsewhere { controllers } => Heard::Elsewhere(controllers),
             FromHost::Refused(refusal) => Heard::Refused(refusal),

@@ -119,6 +119,15 @@ impl Forger {
         &self,
         to: SocketAddr,
     ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        self.dial_for(to, ALPN).await
+    }
+
+    /// Connects for a certain protocol, whoever answers.
+    pub(crate) async fn dial_for(
+        &self,
+        to: SocketAddr,
+        protocol: &[u8],
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let provider = Arc::new(ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -127,7 +136,7 @@ impl Forger {
             .with_custom_certificate_verifier(Arc::new(Gullible))
             .with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key())
             .unwrap();
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from("anyone.bramble").unwrap();
         let socket = TcpStream::connect(to).await?;
         tokio_rustls::TlsConnector::from(Arc::new(config))

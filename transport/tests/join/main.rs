@@ -85,7 +85,7 @@ async fn a_node_without_a_key_waits_until_a_person_admits_it_and_both_show_one_f
         };
         assert_eq!(line.fingerprint(), door.office.last().fingerprint);
         assert!(!door.office.last().proved);
-        let decided = tokio::spawn(line.decided());
+        let decided = tokio::spawn(line.decided(|_| ()));
         sleep(Duration::from_millis(100)).await;
         door.office.pressed.store(true, Ordering::Relaxed);
         let Answer::Admitted(admitted) = decided.await.unwrap().unwrap() else {
@@ -95,6 +95,29 @@ async fn a_node_without_a_key_waits_until_a_person_admits_it_and_both_show_one_f
         assert_eq!(calls(Arc::new(identity), &door).await.unwrap(), StatusCode::OK);
         assert_eq!(door.office.left.load(Ordering::Relaxed), 1);
     }
+}
+
+#[tokio::test]
+async fn a_waiting_node_hears_for_how_long_it_is_to_show_which_board_it_is_and_that_it_is_no_longer() {
+    let door = controller(None).await;
+    let key = NodeKey::generate().unwrap();
+    let Ok(Answer::Waiting(line)) = knocks(&key, door.address, None, None).await else {
+        panic!("not told to wait");
+    };
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let decided = tokio::spawn(line.decided(move |long| tell.send(long).unwrap()));
+    let ask = |until| *door.office.identify_until.lock().unwrap() = until;
+    ask(Some(Instant::now() + Duration::from_secs(60)));
+    let long = told.recv().await.unwrap();
+    assert!(
+        long > Duration::from_secs(50) && long <= Duration::from_secs(60),
+        "{long:?}"
+    );
+    ask(None);
+    assert_eq!(told.recv().await.unwrap(), Duration::ZERO);
+    door.office.pressed.store(true, Ordering::Relaxed);
+    assert!(matches!(decided.await.unwrap().unwrap(), Answer::Admitted(_)));
+    assert!(told.recv().await.is_none(), "said once");
 }
 
 #[tokio::test]

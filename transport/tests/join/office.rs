@@ -76,6 +76,8 @@ pub(crate) struct Office {
     pub(crate) authority: Option<Authority>,
     /// Whether a person has pressed Admit.
     pub(crate) pressed: AtomicBool,
+    /// Until when a node that waits shows which board it is.
+    pub(crate) identify_until: Mutex<Option<std::time::Instant>>,
     pub(crate) removed: Mutex<Vec<NodeId>>,
     pub(crate) asked: Mutex<Vec<JoinRequest>>,
     pub(crate) attempts: Mutex<Vec<Attempt>>,
@@ -123,7 +125,9 @@ impl Admission for Office {
                     name: "bramble".to_owned(),
                     controllers: vec![(self.me.announcement.node, "192.168.1.20:7443".parse().unwrap())],
                 }),
-                false => Decision::Waiting,
+                false => Decision::Waiting {
+                    identify_until: *self.identify_until.lock().unwrap(),
+                },
             }
         } else {
             Decision::NotYet
@@ -179,6 +183,7 @@ pub(crate) fn office(
         },
         authority,
         pressed: AtomicBool::new(false),
+        identify_until: Mutex::default(),
         removed: Mutex::default(),
         asked: Mutex::default(),
         attempts: Mutex::default(),

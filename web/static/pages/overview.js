@@ -166,11 +166,11 @@ function show() {
 }
 
 /** Does something about who waits, and says what stands in the way. */
-async function decide(path) {
+async function decide(path, body) {
   const problem = $("waiting-problem");
   problem.hidden = true;
   try {
-    await send("POST", path);
+    await send("POST", path, body);
   } catch (refusal) {
     say(problem, refusal.message);
     problem.hidden = false;
@@ -181,14 +181,19 @@ function knocker(node) {
   const admit = h("button", { class: "primary", onclick: () => decide(`/api/v1/waiting/${node.id}/admit`) }, "Admit");
   const replace = h("button", { class: "primary", onclick: () => decide(`/api/v1/waiting/${node.id}/replace`) });
   const refuse = h("button", { onclick: () => decide(`/api/v1/waiting/${node.id}/refuse`) }, "Refuse");
+  let identifies = false;
+  const identify = h("button", { class: "identify", onclick: () => decide(`/api/v1/waiting/${node.id}/identify`, { seconds: identifies ? 0 : 60 }) });
   const about = h("span", { class: "faint" });
-  const element = h("li", { class: "knocker" }, h("b", null, node.name), h("code", { class: "fingerprint" }, node.fingerprint), about, replace, admit, refuse);
+  const element = h("li", { class: "knocker" }, h("b", null, node.name), h("code", { class: "fingerprint" }, node.fingerprint), about, identify, replace, admit, refuse);
   return {
     element,
     update(now) {
       const notes = [now.board.replace("Raspberry ", ""), bytes(now.memory_bytes), now.address];
       if (now.removed) notes.push("was removed before");
       if (now.replaces) notes.push(`seems to be ${now.replaces} with a new card`);
+      identifies = now.identifies;
+      identify.hidden = now.removed;
+      say(identify, identifies ? "Stop" : "Identify");
       replace.hidden = !now.replaces;
       say(replace, `Admit as ${now.replaces}`);
       say(admit, now.replaces ? "Admit as another" : "Admit");

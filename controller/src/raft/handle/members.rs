@@ -10,7 +10,7 @@ use std::{
 
 use api::NodeId;
 use openraft::{
-    ChangeMembers,
+    ChangeMembers, Instant as _,
     async_runtime::WatchReceiver,
     error::{ChangeMembershipError, ClientWriteError, RaftError},
 };
@@ -24,6 +24,10 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A member that lacks no more entries than this has caught up: as many as come while it gets the last ones.
 const CAUGHT_UP_WITHIN: u64 = 16;
+
+/// A leader that no majority has answered for so long does not count on them any more: three times as long as it takes
+/// them to miss it and elect another.
+const MAJORITY_WITHIN: Duration = Duration::from_secs(3);
 
 /// Who takes part, as this member knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +83,16 @@ impl<M: Machine> RaftHandle<M> {
                 .map(|(id, _)| *id)
                 .collect(),
         }
+    }
+
+    /// Whether a majority of the voters answers this member, provided that it leads. One that is cut off goes on leading
+    /// in its own eyes, while the others have elected another.
+    pub fn has_majority(&self) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let alone = metrics.membership_config.membership().voter_ids().count() == 1;
+        let answered = metrics.last_quorum_acked.as_ref();
+        alone || answered.is_some_and(|at| at.into_inner().elapsed() < MAJORITY_WITHIN)
     }
 
     /// Lets `node` learn. Returns when that is agreed on, not when it has learnt everything: see
