@@ -53,14 +53,13 @@ impl Strangers {
 
     fn to_tell_at(&self, now: Instant) -> Vec<Stranger> {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = noted
+        noted
             .iter_mut()
             .filter_map(|noted| {
                 let told = *noted.told.get_or_insert(now);
                 (now.duration_since(told) < TOLD_FOR).then(|| noted.stranger.clone())
             })
-            .collect();
-        fresh
+            .collect()
     }
 }
 

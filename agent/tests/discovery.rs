@@ -397,7 +397,7 @@ async fn a_list_of_addresses_finds_who_is_there_and_notices_who_goes() {
     );
     let (mine, _keep) = listens(&key, "127.0.0.1:0").await;
     let (theirs, stop) = listens(&other, "127.0.0.1:0").await;
-    let mut peers = Peers::start(key, [mine, theirs], Duration::from_millis(100));
+    let mut peers = Peers::start(key, [mine.into(), theirs.into()], Duration::from_millis(100));
     let Ok(Event::Sighted(sighting)) = timeout(SOON, peers.next()).await else {
         panic!("nobody found");
     };

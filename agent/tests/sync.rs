@@ -14,7 +14,7 @@ use std::{
 };
 
 use agent::{
-    Agent, AgentConfig, EngineConfig,
+    Agent, AgentConfig, EngineConfig, Leave,
     engine::{
         Ending,
         fake::{FakeEngine, SharedFakeEngine},
@@ -28,6 +28,7 @@ use api::{
     versioned,
 };
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use gateway::{Gateway, GatewayConfig};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -192,6 +193,8 @@ struct World {
     state: TempDir,
     identity: Arc<Identity>,
     stop: CancellationToken,
+    /// For a node that leaves alone: how, and when nothing runs any more.
+    leave: Option<(Leave, BoxFuture<'static, ()>)>,
 }
 
 impl Drop for World {
@@ -237,6 +240,7 @@ impl World {
             state: tempfile::tempdir().unwrap(),
             identity,
             stop: CancellationToken::new(),
+            leave: None,
         }
     }
 
@@ -264,6 +268,7 @@ impl World {
             Client::bulk(self.identity.clone()),
         )
         .unwrap();
+        self.leave = Some((agent.leave(), Box::pin(agent.is_empty())));
         tokio::spawn(agent.run_with(self.engine.clone(), self.stop.clone()));
     }
 
@@ -346,6 +351,24 @@ async fn a_replica_that_is_not_ordered_any_more_goes_after_its_drain() {
         .hears("it is gone", |r| r.replicas == Some(BTreeMap::new()))
         .await;
     assert!(world.engine.lock().list().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_alone_lets_its_replicas_end_in_good_order_whatever_its_leader_says_then() {
+    let mut world = World::without_agent().await;
+    world.leader.order(1, &[R1]);
+    world.start_agent(vec![(world.leader.id, world.leader.address)]);
+    let (leave, empty) = world.leave.take().unwrap();
+    world.leader.hears_phase(R1, Phase::Ready).await;
+    leave.leave();
+    world.leader.hears_phase(R1, Phase::Draining).await;
+    world.leader.order(2, &[R1]);
+    timeout(Duration::from_secs(10), empty)
+        .await
+        .expect("it is empty");
+    assert!(world.engine.lock().list().is_empty());
+    sleep(Duration::from_millis(300)).await;
+    assert!(world.engine.lock().list().is_empty(), "it stays so");
 }
 
 #[tokio::test]

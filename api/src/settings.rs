@@ -5,7 +5,7 @@
 //!
 //! Not here: finding and reading the file (`cli`), writing it onto cards (`image-builder`).
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -32,6 +32,21 @@ const KEYS: [&str; 10] = [
     "light",
 ];
 
+/// Shortest join key, in characters: five words have more, and a word or a date has less.
+pub const SHORTEST_JOIN_KEY: usize = 16;
+
+/// Longest join key, in characters: longer ones are a file that was pasted by mistake.
+pub const LONGEST_JOIN_KEY: usize = 256;
+
+/// Something that is written on a card, and where, so that what is wrong with it can be named with its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is written there.
+    pub text: String,
+}
+
 /// What a card may say. `None` and empty are "nothing said".
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -39,14 +54,14 @@ pub struct Settings {
     pub bramble: Option<String>,
     /// The `.local` name of the portal, where it is not the bramble's name.
     pub portal: Option<String>,
-    /// The join key. Whether it is long enough is checked where it is used.
+    /// The join key, neither too short nor too long.
     pub join_key: Option<String>,
     /// The node's name.
     pub node_name: Option<String>,
     /// With this code the first visitor chooses the admin password.
     pub first_visit_code: Option<String>,
     /// Network interfaces on which nodes look for each other; none is all real ones.
-    pub interfaces: BTreeSet<String>,
+    pub interfaces: Vec<Written>,
     /// Where other nodes are reached, where multicast is filtered: `address`, `address:port` or `name`.
     pub peers: Vec<Peer>,
     /// How replicas run.
@@ -54,7 +69,7 @@ pub struct Settings {
     /// Where Docker Engine is reached.
     pub docker: Option<String>,
     /// Lights, as `hardware` reads them.
-    pub lights: Vec<String>,
+    pub lights: Vec<Written>,
 }
 
 impl fmt::Debug for Settings {
@@ -76,24 +91,36 @@ pub struct Peer {
     pub port: u16,
 }
 
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            place: match address {
+                SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+                address => address.ip().to_string(),
+            },
+            port: address.port(),
+        }
+    }
+}
+
 impl Peer {
-    /// Reads `192.168.1.20`, `192.168.1.20:7443`, `[fe80::1]:7443` or `pi-4b-7f2a.local`.
+    /// Reads `192.168.1.20`, `192.168.1.20:7443`, `[fe80::1%eth0]:7443` or `pi-4b-7f2a.local`.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
+        if let Some(address) = text.parse::<SocketAddr>().ok().filter(|it| it.port() > 0) {
+            return Ok(address.into());
+        }
+        if let Some((place, port)) = ip_and_port(text) {
             return Ok(Self {
-                place: address.ip().to_string(),
-                port: address.port(),
+                place: place.to_owned(),
+                port,
             });
         }
-        let bare = text.trim_start_matches('[').trim_end_matches(']');
-        if bare.parse::<std::net::IpAddr>().is_ok() {
-            return Ok(Self {
-                place: bare.to_owned(),
-                port: NODE_PORT,
-            });
+        // What has brackets or an interface is meant as an address, and is none.
+        if text.contains(['[', ']', '%']) {
+            return Err(no_place(text));
         }
         let (name, port) = match text.split_once(':') {
             None => (text, NODE_PORT),
@@ -114,11 +141,34 @@ impl Peer {
                 place: name.to_owned(),
                 port,
             }),
-            false => Err(format!(
-                "`{text}` is no address such as 192.168.1.20 or pi-4b-7f2a.local"
-            )),
+            false => Err(no_place(text)),
         }
     }
+}
+
+fn no_place(text: &str) -> String {
+    format!("`{text}` is no address such as 192.168.1.20 or pi-4b-7f2a.local")
+}
+
+/// An address of IPv6 with or without brackets, port and interface, or a bare one of IPv4.
+fn ip_and_port(text: &str) -> Option<(&str, u16)> {
+    let (place, port) = match text.strip_prefix('[') {
+        None => (text, NODE_PORT),
+        Some(rest) => match rest.split_once(']')? {
+            (place, "") => (place, NODE_PORT),
+            (place, port) => (
+                place,
+                port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
+            ),
+        },
+    };
+    let (ip, interface) = place.split_once('%').unwrap_or((place, "eth0"));
+    let is_one = match place.contains('%') {
+        true => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+        false => ip.parse::<std::net::IpAddr>().is_ok(),
+    };
+    let is_interface = !interface.is_empty() && !interface.contains(|c: char| c.is_whitespace() || c == '/');
+    (is_one && is_interface).then_some((place, port))
 }
 
 /// One thing that is wrong in a file.
@@ -160,7 +210,7 @@ pub fn read(text: &str) -> (Settings, Vec<Complaint>) {
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
-        if let Err(words) = reader.take(key.get_ref(), value.get_ref()) {
+        if let Err(words) = reader.take(key.get_ref(), value) {
             reader.complain(key.span().start, words);
         }
     }
@@ -176,20 +226,23 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn complain(&mut self, at: usize, words: String) {
+    fn line(&self, at: usize) -> usize {
         let before = self.text.get(..at.min(self.text.len())).unwrap_or(self.text);
-        self.complaints.push(Complaint {
-            line: before.matches('\n').count() + 1,
-            words,
-        });
+        before.matches('\n').count() + 1
     }
 
-    fn take(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), String> {
+    fn complain(&mut self, at: usize, words: String) {
+        let line = self.line(at);
+        self.complaints.push(Complaint { line, words });
+    }
+
+    fn take(&mut self, key: &str, spanned: &Spanned<DeValue<'_>>) -> Result<(), String> {
+        let value = spanned.get_ref();
         match key {
             "bramble" => self.settings.bramble = Some(name(key, value)?),
             "portal" => self.settings.portal = Some(name(key, value)?),
             "node_name" => self.settings.node_name = Some(name(key, value)?),
-            "join_key" => self.settings.join_key = Some(words(key, value)?),
+            "join_key" => self.settings.join_key = Some(join_key(words(key, value)?)?),
             "first_visit_code" => {
                 let code = words(key, value)?;
                 if code.chars().count() < 8 {
@@ -211,29 +264,67 @@ impl Reader<'_> {
                     }
                 });
             }
-            "interfaces" => self.settings.interfaces = list(key, value)?.into_iter().collect(),
-            "light" => self.settings.lights = list(key, value)?,
+            "interfaces" => self.settings.interfaces = self.list(key, spanned)?,
+            "light" => self.settings.lights = self.list(key, spanned)?,
             "peers" => {
-                let mut bad = None;
-                for text in list(key, value)? {
+                for Written { line, text } in self.list(key, spanned)? {
                     match Peer::parse(&text) {
                         Ok(peer) => self.settings.peers.push(peer),
-                        Err(words) => bad = Some(format!("peers: {words}")),
+                        Err(words) => self.complaints.push(Complaint {
+                            line,
+                            words: format!("peers: {words}"),
+                        }),
                     }
                 }
-                return bad.map_or(Ok(()), Err);
             }
             unknown => return Err(not_known(unknown)),
         }
         Ok(())
     }
+
+    /// The texts of a list; those that are none are complained of, and the others count.
+    fn list(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<Written>, String> {
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            DeValue::String(_) => vec![value],
+            _ => return Err(format!("{key} must be a list: {key} = [\"…\", \"…\"]")),
+        };
+        let mut good = Vec::new();
+        for item in items {
+            let at = item.span().start;
+            match words(key, item.get_ref()) {
+                Ok(text) => good.push(Written {
+                    line: self.line(at),
+                    text,
+                }),
+                Err(words) => self.complain(at, words),
+            }
+        }
+        Ok(good)
+    }
+}
+
+/// A key that is long enough for nobody to guess.
+fn join_key(text: String) -> Result<String, String> {
+    match text.chars().count() {
+        short if short < SHORTEST_JOIN_KEY => Err(format!(
+            "join_key has {short} characters and needs at least {SHORTEST_JOIN_KEY}: take five random words, for example; until \
+             then this node waits until somebody admits it"
+        )),
+        long if long > LONGEST_JOIN_KEY => Err(format!(
+            "join_key has {long} characters and may have at most {LONGEST_JOIN_KEY}: take five random words, for example"
+        )),
+        _ => Ok(text),
+    }
 }
 
 fn not_known(key: &str) -> String {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "");
-    let near = KEYS
-        .iter()
-        .find(|known| plain(known) == plain(key) || plain(known).starts_with(&plain(key)) && key.len() > 2);
+    let near = KEYS.iter().find(|known| {
+        let (known, key) = (plain(known), plain(key));
+        let longer = key.starts_with(&known) && key.len() <= known.len() + 2;
+        known.starts_with(&key) && key.len() > 2 || longer
+    });
     match near {
         Some(known) => format!("`{key}` is not known; it is spelt `{known}`"),
         None => format!(
@@ -250,17 +341,6 @@ fn words(key: &str, value: &DeValue<'_>) -> Result<String, String> {
         }
         DeValue::String(text) => Ok(text.trim().to_owned()),
         _ => Err(format!("{key} must stand in quotes: {key} = \"…\"")),
-    }
-}
-
-fn list(key: &str, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    match value {
-        DeValue::Array(items) => items
-            .iter()
-            .map(|item: &Spanned<DeValue<'_>>| words(key, item.get_ref()))
-            .collect(),
-        DeValue::String(_) => Ok(vec![words(key, value)?]),
-        _ => Err(format!("{key} must be a list: {key} = [\"…\", \"…\"]")),
     }
 }
 
@@ -285,106 +365,4 @@ pub fn is_host_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../../docs/bramble.toml");
-
-    fn complaints(text: &str) -> Vec<String> {
-        read(text).1.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn the_documented_example_says_nothing_as_it_is_and_everything_when_its_lines_are_used() {
-        assert_eq!(read(EXAMPLE), (Settings::default(), Vec::new()));
-        let used: String = EXAMPLE
-            .lines()
-            .map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n")
-            .collect();
-        let (settings, complaints) = read(&used);
-        assert_eq!(complaints, []);
-        for key in KEYS {
-            assert!(
-                used.contains(&format!("\n{key} = ")),
-                "{key} is not in docs/bramble.toml"
-            );
-        }
-        assert_eq!(settings.bramble.as_deref(), Some("class-4b"));
-        assert_eq!(settings.engine, Some(EngineKind::Docker));
-        assert_eq!(settings.peers.len(), 2);
-    }
-
-    #[test]
-    fn an_empty_or_missing_file_is_a_good_one() {
-        assert_eq!(read(""), (Settings::default(), Vec::new()));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_line_and_cure_and_the_rest_counts() {
-        let text = "bramble = \"Class-4B\"\njoin-key = \"five random words are good\"\nengine = \"podman\"\n\nnode_name = \"no spaces please\"\npeers = [\"192.168.1.20\", \"not an address\"]\nlight = 3\n";
-        let (settings, _) = read(text);
-        assert_eq!(settings.bramble.as_deref(), Some("class-4b"));
-        assert_eq!(
-            settings.peers,
-            [Peer {
-                place: "192.168.1.20".to_owned(),
-                port: 7443
-            }]
-        );
-        assert_eq!(
-            complaints(text),
-            [
-                "bramble.toml, line 2: `join-key` is not known; it is spelt `join_key`",
-                "bramble.toml, line 3: engine = \"podman\" is unknown: write \"docker\" or \"process\"",
-                "bramble.toml, line 5: node_name = \"no spaces please\" cannot be a name on the network: use letters, digits and hyphens, at most 63",
-                "bramble.toml, line 6: peers: `not an address` is no address such as 192.168.1.20 or pi-4b-7f2a.local",
-                "bramble.toml, line 7: light must be a list: light = [\"…\", \"…\"]",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_line_that_is_no_toml_does_not_take_the_others_along() {
-        for broken in [
-            "join_key = five words without quotes",
-            "this is no setting",
-            "engine = \"docker",
-        ] {
-            let text = format!("bramble = \"garden\"\n{broken}\n");
-            let (settings, complaints) = read(&text);
-            assert_eq!(settings.bramble.as_deref(), Some("garden"), "{broken}");
-            assert!(
-                !complaints.is_empty() && complaints[0].line >= 2,
-                "{broken}: {complaints:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn files_as_windows_writes_them_are_read() {
-        let (settings, complaints) = read("\u{feff}bramble = \"garden\"\r\nengine = \"docker\"\r\n");
-        assert_eq!(complaints, []);
-        assert_eq!(settings.bramble.as_deref(), Some("garden"));
-    }
-
-    #[test]
-    fn peers_are_addresses_or_names_with_or_without_port() {
-        let peer = |text: &str| Peer::parse(text).map(|peer| (peer.place, peer.port));
-        assert_eq!(peer("10.0.0.1:99"), Ok(("10.0.0.1".to_owned(), 99)));
-        assert_eq!(peer("[fe80::1]:7443"), Ok(("fe80::1".to_owned(), 7443)));
-        assert_eq!(peer("fe80::1"), Ok(("fe80::1".to_owned(), 7443)));
-        assert_eq!(
-            peer("pi-4b-7f2a.local"),
-            Ok(("pi-4b-7f2a.local".to_owned(), 7443))
-        );
-        assert!(peer("a b").is_err() && peer("pi:0").is_err() && peer("").is_err());
-    }
-
-    #[test]
-    fn neither_join_key_nor_code_is_printed() {
-        let (settings, _) =
-            read("join_key = \"five random words are good\"\nfirst_visit_code = \"12345678\"\n");
-        let text = format!("{settings:?}");
-        assert!(!text.contains("random") && !text.contains("1234"), "{text}");
-    }
-}
+mod tests;

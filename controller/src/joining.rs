@@ -176,7 +176,7 @@ impl Controller {
         let mut facts = request.facts.clone();
         facts.name = self.state().name_for(request.node, &facts.name);
         if let Some(address) = request.sighting.addresses.first() {
-            facts.address = *address;
+            facts.address = told_to_others(*address);
         }
         facts.serial.clone_from(&request.serial);
         facts
@@ -294,6 +294,14 @@ impl Controller {
         self.joining.forget(node);
         Ok(())
     }
+}
+
+/// An address as other nodes may be told it: the number of an interface means something on this machine only.
+fn told_to_others(mut address: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut address {
+        v6.set_scope_id(0);
+    }
+    address
 }
 
 fn admit(id: NodeId, facts: NodeFacts) -> Action {

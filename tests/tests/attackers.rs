@@ -80,6 +80,7 @@ fn introduction(key: &NodeKey) -> Introduction {
             version: "0.1.0".to_owned(),
             serial: None,
             devices: Default::default(),
+            details: Default::default(),
         },
         serial: None,
         formerly: None,

@@ -179,7 +179,11 @@ async fn card(
     let host = JoinHost::of_candidate(&key, Arc::new(door)).unwrap();
     let stop = CancellationToken::new();
     let listening = tokio::spawn(serve_candidate(listener, host, stop.clone()));
-    let mut peers = Peers::start(key.clone(), peers, Duration::from_millis(300));
+    let mut peers = Peers::start(
+        key.clone(),
+        peers.into_iter().map(Into::into),
+        Duration::from_millis(300),
+    );
 
     loop {
         let decision = candidate.decide(now());

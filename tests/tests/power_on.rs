@@ -226,6 +226,8 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         "changes are taken again {:?} after the master lost its power",
         began.elapsed()
     );
+    // A second is usual (`make bench`); this is for machines that have a lot to do.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(failed, 0, "invocations do not notice");
     wait_for("somebody else to lead", || {
         let nodes = other.nodes();
@@ -243,6 +245,63 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         let nodes = other.nodes();
         (nodes.iter().filter(|node| node["phase"] == "up").count() == 3).then_some(())
     });
+}
+
+#[test]
+fn who_is_to_be_a_controller_becomes_one_and_who_is_to_be_none_hands_over() {
+    let mut table = Table::set(4, KEY);
+    table.power_on();
+    table.pis[0].first_visit();
+    let name = |node: &Value| node["name"].as_str().unwrap().to_owned();
+    let controllers = || -> BTreeSet<String> {
+        let nodes = table.pis[0].nodes().into_iter();
+        nodes
+            .filter(|node| node["controller"] == true)
+            .map(|node| name(&node))
+            .collect()
+    };
+    let wish = |node: &str, wish: &str| {
+        let body = json!({"wish": wish}).to_string();
+        let path = format!("/api/v1/nodes/{node}/controller");
+        let answer = table.pis[0].admin().send("PUT", &path, body);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    };
+    let before = wait_for("three controllers", || {
+        let controllers = controllers();
+        (controllers.len() == 3).then_some(controllers)
+    });
+    let (leader, none) = wait_for("all four to be up", || {
+        let nodes = table.pis[0].nodes();
+        let up = nodes.iter().filter(|node| node["phase"] == "up").count() == 4;
+        let leader = nodes.iter().find(|node| node["leader"] == true).filter(|_| up)?;
+        Some((
+            name(leader),
+            name(nodes.iter().find(|node| node["controller"] == false)?),
+        ))
+    });
+    let other = before.iter().find(|controller| **controller != leader).unwrap();
+
+    // There is a place for who is wanted as soon as somebody is to be none.
+    wish(&none, "pinned");
+    wish(other, "excluded");
+    wait_for("the one that is wanted to be a controller", || {
+        let now = controllers();
+        (now.contains(&none) && !now.contains(other) && now.len() == 3).then_some(())
+    });
+
+    // The master hands over before it is none.
+    wish(&leader, "excluded");
+    wait_for("another master", || {
+        let nodes = table.pis[0].nodes();
+        let leads = nodes.iter().find(|node| node["leader"] == true)?;
+        (name(leads) != leader && leads["phase"] == "up").then_some(())
+    });
+    wait_for("the old one to be no controller any more", || {
+        (!controllers().contains(&leader)).then_some(())
+    });
+    let change = json!({"name": "after", "value": "x"});
+    let answer = table.pis[0].admin().post_json("/system/secrets", &change);
+    assert_eq!(answer.status, 202, "{}", answer.text());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use api::NodeId;
 use http::{Request, Response, Uri, uri::Scheme};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::{
     guarded::{Guarded, hold},
     liveness::Watched,
     peers::PeerPool,
+    reach,
     verify::{san_of, server_name},
 };
 
@@ -276,9 +277,7 @@ pub(crate) async fn dial(
         Alpn::Http1 => &identity.configs.client_http1,
     };
     let attempt = async {
-        let socket = TcpStream::connect(peer.address)
-            .await
-            .map_err(ConnectError::Tcp)?;
+        let socket = reach::connect(peer.address).await.map_err(ConnectError::Tcp)?;
         socket.set_nodelay(true).map_err(ConnectError::Tcp)?;
         TlsConnector::from(config.clone())
             .connect(server_name(peer.id), Watched::new(socket))

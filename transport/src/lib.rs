@@ -30,6 +30,7 @@ pub mod join;
 mod liveness;
 mod peers;
 mod pending;
+mod reach;
 mod server;
 mod tls;
 mod verify;

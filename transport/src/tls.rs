@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use rustls::{
-    ClientConfig, Error, ServerConfig,
+    ClientConfig, Error, ServerConfig, SupportedCipherSuite,
     client::{Resumption, danger::ServerCertVerifier as _},
     crypto::{CryptoProvider, ring},
     server::danger::ClientCertVerifier as _,
@@ -47,17 +47,22 @@ pub(crate) fn without_aes() -> bool {
     !*CPU_HAS_AES
 }
 
-/// The cipher suites, this CPU's favourite first.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    let mut suites = vec![
+/// The cipher suites, the favourite of a CPU with or without AES first.
+fn suites(has_aes: bool) -> Vec<SupportedCipherSuite> {
+    let (chacha, aes) = (
         ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
-    ];
-    if *CPU_HAS_AES {
-        suites.reverse();
+    );
+    match has_aes {
+        true => vec![aes, chacha],
+        false => vec![chacha, aes],
     }
+}
+
+/// The cipher suites, this CPU's favourite first.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
-        cipher_suites: suites,
+        cipher_suites: suites(*CPU_HAS_AES),
         ..ring::default_provider()
     })
 }
@@ -114,6 +119,8 @@ impl Configs {
 
 #[cfg(test)]
 mod tests {
+    use rustls::CipherSuite;
+
     use super::*;
 
     #[test]
@@ -126,6 +133,22 @@ mod tests {
         ));
         assert!(has_aes("flags\t\t: fpu vme aes avx\n"));
         assert!(!has_aes(""));
+    }
+
+    #[test]
+    fn without_aes_in_the_cpu_chacha20_comes_first_and_both_speak_both() {
+        let names = |has_aes| {
+            suites(has_aes)
+                .iter()
+                .map(|suite| suite.suite())
+                .collect::<Vec<_>>()
+        };
+        let (chacha, aes) = (
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+        );
+        assert_eq!(names(false), [chacha, aes]);
+        assert_eq!(names(true), [aes, chacha]);
     }
 
     #[test]

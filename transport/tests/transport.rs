@@ -462,6 +462,8 @@ async fn who_is_shut_out_is_cut_off_at_once_and_not_spoken_with_until_it_is_pard
         .unwrap();
     let answer = client.request(peer, streams).await.unwrap();
     let mut upgraded = upgrade(&client, &listener).await;
+    upgraded.write_all(b"ping").await.unwrap();
+    upgraded.read_exact(&mut [0; 4]).await.unwrap();
 
     client.shut_out(&[peer.id].into());
     let soon = Duration::from_secs(1);

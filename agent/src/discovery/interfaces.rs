@@ -31,6 +31,17 @@ pub struct Facts<'a> {
     pub member: bool,
 }
 
+/// Names of all interfaces of this machine, also those without an address.
+pub fn all() -> BTreeSet<String> {
+    let listed = std::fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten();
+    listed
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
 /// Names that Docker gives: its first bridge, those of its networks, and the host's ends of its containers' cables.
 const DOCKERS: [&str; 3] = ["docker", "br-", "veth"];
 

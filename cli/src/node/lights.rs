@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use agent::{NodeLight, Stage};
+use api::settings::Written;
 use hardware::light::LightConfig;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+
+use super::card::complain_of;
 
 /// The lights of this node, all saying the same.
 #[derive(Debug)]
@@ -42,26 +44,28 @@ impl Lights {
 
 /// Which lights this node has: those of the command line, else those of the card, else the board's own. A line that
 /// names none is complained of and stops nothing.
-pub(super) fn wanted(told: &[LightConfig], card: &[String]) -> Vec<LightConfig> {
+pub(super) fn wanted(told: &[LightConfig], card: &[Written]) -> Vec<LightConfig> {
     if !told.is_empty() {
         return told.to_vec();
     }
     if card.is_empty() {
         return vec![LightConfig::default()];
     }
-    let parsed = card.iter().map(|line| line.parse());
     let mut lights: Vec<LightConfig> = Vec::new();
-    for light in parsed {
-        let light: LightConfig = match light {
+    for written in card {
+        let light: LightConfig = match written.text.parse() {
             Ok(light) => light,
             Err(error) => {
-                warn!("bramble.toml, light: {error}");
+                complain_of(written, format!("light: {error}"));
                 continue;
             }
         };
         let taken = lights.iter().flat_map(LightConfig::pins);
         match taken.copied().find(|pin| light.pins().contains(pin)) {
-            Some(pin) => warn!("bramble.toml, light: two lights want GPIO {pin}; the first one gets it"),
+            Some(pin) => complain_of(
+                written,
+                format!("light: two lights want GPIO {pin}; the first one gets it"),
+            ),
             None => lights.push(light),
         }
     }
@@ -74,18 +78,18 @@ mod tests {
 
     #[test]
     fn the_command_line_comes_before_the_card_and_the_card_before_the_boards_own_light() {
-        let card = ["blinkt".to_owned(), "gpio:99".to_owned(), "led:ACT".to_owned()];
+        let written = |text: &str| Written {
+            line: 1,
+            text: text.to_owned(),
+        };
+        let card = ["blinkt", "gpio:99", "led:ACT"].map(written);
         assert_eq!(wanted(&[], &[]), [LightConfig::Onboard]);
         assert_eq!(wanted(&[LightConfig::None], &card), [LightConfig::None]);
         assert_eq!(
             wanted(&[], &card),
             ["blinkt".parse().unwrap(), "led:ACT".parse().unwrap()]
         );
-        let twice = [
-            "rgb:17,27,22".to_owned(),
-            "gpio:27".to_owned(),
-            "gpio:5".to_owned(),
-        ];
+        let twice = ["rgb:17,27,22", "gpio:27", "gpio:5"].map(written);
         assert_eq!(wanted(&[], &twice).len(), 2, "a pin is one light's");
     }
 }

@@ -1,9 +1,9 @@
 //! Looking for other nodes: by multicast, by a list of addresses, or by both at once.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use agent::discovery::{BrambleName, Discovery as _, Event, Interfaces, Mdns, Peers};
-use api::join::Announcement;
+use api::{join::Announcement, settings::Peer};
 use tracing::warn;
 use transport::NodeKey;
 
@@ -15,8 +15,8 @@ pub(super) const CALMLY: Duration = Duration::from_secs(10);
 pub(super) struct Ways {
     /// The interfaces for multicast; `None` is without multicast.
     pub(super) multicast: Option<Interfaces>,
-    /// Addresses to ask.
-    pub(super) peers: Vec<SocketAddr>,
+    /// Places to ask at.
+    pub(super) peers: Vec<Peer>,
     /// This node's own name, which it answers for.
     pub(super) name: String,
     /// Its node-to-node port.
@@ -39,7 +39,7 @@ impl Looking {
         });
         Self {
             mdns,
-            peers: Peers::start(Arc::clone(key), ways.peers.iter().copied(), pause),
+            peers: Peers::start(Arc::clone(key), ways.peers.iter().cloned(), pause),
         }
     }
 

@@ -208,7 +208,7 @@ impl Node {
         let name = settings.node_name.clone();
         let name = name.unwrap_or_else(|| format!("{short}-{}", key.id().tail()));
         let interfaces = Interfaces {
-            only: settings.interfaces.clone(),
+            only: settings.interfaces.iter().map(|one| one.text.clone()).collect(),
             loopback: false,
         };
         let port = args.node_port.map_or(NODE_PORT, |address| address.port());
@@ -216,8 +216,8 @@ impl Node {
             Some(address) if !address.ip().is_unspecified() => OwnAddress::Fixed(address),
             _ => OwnAddress::Of(interfaces.clone(), port),
         };
-        let mut peers = card::resolve(&settings.peers).await;
-        peers.extend(card::resolve(&args.peer).await);
+        card::check_interfaces(&settings);
+        let peers = settings.peers.iter().chain(&args.peer).cloned().collect();
         let ways = Ways {
             multicast: (!args.no_multicast).then_some(interfaces),
             peers,

@@ -131,6 +131,40 @@ fn the_best_are_chosen() {
     assert_eq!(membership.voters, ids(&[1, 6, 8]));
 }
 
+/// Who is chosen beside node 1, which founded, by how long the cards of nodes 2 to 5 take, in milliseconds.
+fn chosen_by_cards(p99_ms: [Option<u64>; 4]) -> BTreeSet<NodeId> {
+    let mut candidates = nodes(5);
+    for (candidate, p99_ms) in candidates[1..].iter_mut().zip(p99_ms) {
+        candidate.fsync_p99 = p99_ms.map(Duration::from_millis);
+    }
+    let mut membership = alone();
+    settle(&candidates, &mut membership, None);
+    membership.voters
+}
+
+#[test]
+fn the_slower_of_two_cards_is_left_out_though_neither_is_called_slow_and_noise_does_not_count() {
+    assert_eq!(
+        chosen_by_cards([Some(120), Some(30), Some(5), Some(9)]),
+        ids(&[1, 4, 5])
+    );
+    assert_eq!(
+        chosen_by_cards([Some(150), Some(60), Some(40), Some(110)]),
+        ids(&[1, 3, 4])
+    );
+    for noise in [
+        [Some(11), Some(12), Some(5), Some(9)],
+        [Some(9), Some(5), Some(12), Some(7)],
+    ] {
+        assert_eq!(chosen_by_cards(noise), ids(&[1, 2, 3]), "all are swift");
+    }
+    assert_eq!(
+        chosen_by_cards([Some(190), None, Some(60), Some(10)]),
+        ids(&[1, 3, 5]),
+        "one that was not measured is an ordinary one"
+    );
+}
+
 #[test]
 fn a_controller_that_works_stays_one_however_good_another_node_is() {
     let mut candidates = nodes(5);

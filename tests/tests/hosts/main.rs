@@ -8,6 +8,7 @@ mod founding;
 mod idle;
 mod interfaces;
 mod leases;
+mod link_local;
 mod names;
 mod partition;
 

@@ -3,7 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tests::hosts::{Host, Lan};
@@ -89,7 +89,7 @@ fn a_leader_that_is_cut_off_one_way_acknowledges_nothing(broken: Broken) {
                     break;
                 }
                 acknowledged.extend(done.then_some(name));
-                thread::sleep(std::time::Duration::from_millis(200));
+                thread::sleep(Duration::from_millis(200));
             }
             acknowledged
         });
@@ -108,7 +108,7 @@ fn a_leader_that_is_cut_off_one_way_acknowledges_nothing(broken: Broken) {
             lan.wait("another change", SOON, |lan| {
                 keeps(&lan.hosts[rest[1]], &format!("new-{number}")).then_some(())
             });
-            thread::sleep(std::time::Duration::from_secs(1));
+            thread::sleep(Duration::from_secs(1));
         }
         drop(healed_at_last);
         lan.hosts[leader].run("iptables -F && ip6tables -F");
@@ -135,4 +135,73 @@ fn a_leader_that_hears_nobody_acknowledges_nothing_and_is_taken_back() {
 #[test]
 fn a_leader_that_nobody_hears_acknowledges_nothing_and_is_taken_back() {
     a_leader_that_is_cut_off_one_way_acknowledges_nothing(Broken::Mouth);
+}
+
+#[test]
+fn while_the_leader_is_silent_no_call_fails_of_what_runs_elsewhere() {
+    let Some(lan) = bramble(3) else { return };
+    let leader = lan.wait_for_controllers(3, SOON);
+    let rest: Vec<usize> = (0..3).filter(|host| *host != leader).collect();
+    // On the other two.
+    let client = lan.hosts[leader].client();
+    let name = lan.hosts[leader].name().expect("it runs");
+    assert_eq!(
+        client.post(&format!("/api/v1/nodes/{name}/cordon"), "").status,
+        204
+    );
+    let deployment = serde_json::json!({
+        "service": "env", "image": "bramble/env:latest", "labels": {"com.openfaas.scale.min": "2"}
+    });
+    assert_eq!(client.post_json("/system/functions", &deployment).status, 202);
+    lan.wait("a replica on each of the others", SOON, |lan| {
+        let function = lan.hosts[leader].client().get("/system/function/env").json();
+        let called = rest.iter().all(|host| {
+            let answer = lan.hosts[*host].client().try_send("GET", "/function/env", "");
+            answer.is_some_and(|answer| answer.status == 200)
+        });
+        (function["availableReplicas"] == 2 && called).then_some(())
+    });
+
+    for broken in [Broken::Ears, Broken::Mouth] {
+        break_network(&lan, leader, broken);
+    }
+    let (cut, healed) = (Instant::now(), Healed::default());
+    thread::scope(|scope| {
+        let lan = &lan;
+        let callers: Vec<_> = rest
+            .iter()
+            .map(|host| {
+                let healed = &healed;
+                scope.spawn(move || {
+                    let client = lan.hosts[*host].client();
+                    let (mut calls, mut failed) = (0, Vec::new());
+                    while !healed.0.load(Relaxed) {
+                        let answer = client.try_send("GET", "/function/env", "");
+                        calls += 1;
+                        match answer.map(|answer| answer.status.as_u16()) {
+                            Some(200) => {}
+                            other => failed.push((cut.elapsed(), other)),
+                        }
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                    (calls, failed)
+                })
+            })
+            .collect();
+        let healed_at_last = HealedAtLast(&healed);
+        lan.wait("another leader", SOON, |lan| {
+            let leads = lan.leader_among(&lan.hosts[rest[0]].nodes());
+            leads.filter(|host| *host != leader)
+        });
+        println!("silent: another leads {:?} later", cut.elapsed());
+        // Until the old one counts as down, and for a while afterwards.
+        thread::sleep(Duration::from_secs(8));
+        drop(healed_at_last);
+        for caller in callers {
+            let (calls, failed) = caller.join().expect("it does not panic");
+            println!("{calls} calls meanwhile");
+            assert_eq!(failed, [], "of {calls} calls");
+        }
+    });
+    lan.hosts[leader].run("iptables -F && ip6tables -F");
 }

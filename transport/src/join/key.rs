@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 /// Shorter keys are refused. Whoever speaks to a controller learns enough to try keys at home, at the price of one
 /// stretching each: 16 characters of any kind are out of reach for that.
-const SHORTEST: usize = 16;
+const SHORTEST: usize = api::settings::SHORTEST_JOIN_KEY;
 
 /// Longer keys are a file that was pasted by mistake.
-const LONGEST: usize = 256;
+const LONGEST: usize = api::settings::LONGEST_JOIN_KEY;
 
 /// Memory, in KiB, and passes for stretching: the least that OWASP recommends for argon2id. About a quarter of a
 /// second on a Pi 3, once at start.

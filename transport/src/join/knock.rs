@@ -17,7 +17,7 @@ use super::{
     protocol::{self, Greeted, Heard, Joiner},
     tls,
 };
-use crate::{IdentityError, NodeKey, verify::server_name};
+use crate::{IdentityError, NodeKey, reach, verify::server_name};
 
 /// Time to reach a host: TCP and TLS. A host that is busy with a hundred others takes a while.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -233,7 +233,7 @@ impl Line {
         let config = tls::joiner(key, meant).map_err(JoinError::OwnKey)?;
         let connect = async {
             let unreachable = |source| JoinError::Unreachable(to, source);
-            let socket = TcpStream::connect(to).await.map_err(unreachable)?;
+            let socket = reach::connect(to).await.map_err(unreachable)?;
             socket.set_nodelay(true).map_err(unreachable)?;
             // The name is not looked at; who answers is.
             let name = server_name(meant.unwrap_or(key.id()));
