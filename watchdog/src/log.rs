@@ -2,18 +2,20 @@
 //!
 //! The watchdog's own lines go to standard error behind a UTC date, as Go's logger writes them. What a forked
 //! process writes is passed on line by line, each with date and stream name (`prefix_logs=true`); without prefixes
-//! the process simply inherits our streams and nothing passes through here.
+//! the process simply inherits our streams and nothing passes through here. How lines get out is [`crate::outlet`]'s business.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// Writes one line to standard error. A watchdog whose log is gone still has work to do, so failures are ignored.
+use crate::outlet::{self, Stream};
+
+/// Writes one line to standard error.
 pub(crate) fn line(text: std::fmt::Arguments<'_>) {
     let date = Date::now();
-    // Formatted first: one write is one line, also when the function writes to the same stream.
-    _ = io::stderr().write_all(format!("{date} {text}\n").as_bytes());
+    // One write is one line, also when the function writes to the same stream.
+    outlet::write(Stream::Stderr, format!("{date} {text}\n").into_bytes());
 }
 
 /// `log!("…{}…", x)`: one line of the watchdog's own log.
@@ -22,21 +24,18 @@ macro_rules! log {
 }
 pub(crate) use log;
 
-/// Which of our streams a function's output goes to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
-
 /// Passes what `from` says on to our own stream, line by line with a prefix, until it ends. Lines longer than
-/// `longest` bytes are passed on in pieces; upstream loses them.
+/// `longest` bytes are passed on in pieces; upstream loses them. A slow reader of ours holds the function back for a while,
+/// before lines are lost.
 pub(crate) async fn relay(from: impl AsyncRead + Unpin, stream: Stream, longest: usize) {
     let mut reader = BufReader::with_capacity(4096, from);
     let mut piece = Vec::new();
     loop {
         match read_piece(&mut reader, &mut piece, longest).await {
-            Ok(true) => pass_on(&piece, stream),
+            Ok(true) => {
+                outlet::room().await;
+                pass_on(&piece, stream);
+            }
             Ok(false) | Err(_) => return,
         }
         piece.clear();
@@ -72,10 +71,7 @@ fn pass_on(piece: &[u8], stream: Stream) {
     let mut text = format!("{} {name}: ", Date::now()).into_bytes();
     text.extend_from_slice(piece);
     text.push(b'\n');
-    _ = match stream {
-        Stream::Stdout => io::stdout().write_all(&text),
-        Stream::Stderr => io::stderr().write_all(&text),
-    };
+    outlet::write(stream, text);
 }
 
 /// A moment, shown as `2026/07/02 10:31:07` in UTC.

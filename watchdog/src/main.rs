@@ -1,7 +1,8 @@
 //! `fwatchdog`: turns HTTP requests into runs of a process, or into requests to a server it started.
 //!
 //! It behaves like OpenFaaS's of-watchdog (same variables, paths, statuses and log lines) in a fraction of the
-//! memory. One thread, no locks.
+//! memory. One thread does it all; others wait for what can only be waited for: a reader of the log, the end of standard
+//! input.
 //!
 //! ```text
 //!   connection ──► server ──► service ──► mode ──► function
@@ -34,6 +35,7 @@ mod log;
 mod metrics;
 mod mode;
 mod names;
+mod outlet;
 mod server;
 mod service;
 mod upload;
@@ -55,6 +57,7 @@ use crate::config::Config;
 use crate::duration::AsGo;
 use crate::log::log;
 use crate::mode::{Forked, Runner};
+use crate::outlet::Stream;
 use crate::server::Server;
 use crate::service::{Door, Service};
 
@@ -106,10 +109,12 @@ fn main() -> ExitCode {
     let ended = runtime.block_on(run(&config, &children));
     // Whatever still runs was started for requests that nobody will answer any more.
     children.kill_all();
-    ended.unwrap_or_else(|why| {
-        eprintln!("fwatchdog: {why}");
+    let code = ended.unwrap_or_else(|why| {
+        outlet::write(Stream::Stderr, format!("fwatchdog: {why}\n").into_bytes());
         ExitCode::FAILURE
-    })
+    });
+    outlet::finish();
+    code
 }
 
 /// Why serving ended.

@@ -244,6 +244,61 @@ fn a_read_timeout_of_zero_is_no_limit() {
     }
 }
 
+/// Sends the head of a request whose body waits to be asked for.
+fn waits_for_continue(watchdog: &Watchdog) -> BufReader<std::net::TcpStream> {
+    let mut stream = watchdog.connect();
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    BufReader::new(stream)
+}
+
+#[test]
+fn a_caller_who_waits_to_send_the_body_is_told_to_before_the_answer_begins() {
+    let watchdog = Watchdog::start(&[("fprocess", "cat")]);
+    let mut reader = waits_for_continue(&watchdog);
+
+    assert_eq!(read_head(&mut reader).unwrap().0, 100);
+    reader.get_mut().write_all(b"hello").unwrap();
+    let response = Response::read(reader.get_mut()).unwrap();
+
+    assert_eq!((response.status, response.text()), (200, "hello"));
+}
+
+#[test]
+fn a_function_that_answers_without_the_body_is_heard_by_a_caller_who_waits_to_send_it() {
+    let watchdog = script("echo no; exec sleep 1000", &[]);
+    let mut reader = waits_for_continue(&watchdog);
+
+    let mut head = read_head(&mut reader).unwrap();
+    if head.0 == 100 {
+        head = read_head(&mut reader).unwrap();
+    }
+    let mut first = [0; 6];
+    reader.read_exact(&mut first).unwrap();
+
+    assert_eq!((head.0, &first), (200, b"3\r\nno\n"));
+}
+
+#[test]
+fn a_caller_who_never_sends_the_body_does_not_keep_the_function_beyond_its_limit() {
+    let watchdog = script(
+        "echo $$ > \"$(dirname \"$0\")/ids\"; exec sleep 1000",
+        &[("exec_timeout", "500ms")],
+    );
+    let mut reader = waits_for_continue(&watchdog);
+    let mut said = String::new();
+
+    _ = reader.read_to_string(&mut said);
+
+    assert!(said.starts_with("HTTP/1.1 100 "), "{said}");
+    assert!(
+        !said.ends_with("0\r\n\r\n"),
+        "it is seen to be incomplete: {said}"
+    );
+    let function = noted_ids(&watchdog, 1)[0];
+    eventually("the function is killed", || !runs(function));
+}
+
 #[test]
 fn an_answer_that_goes_on_beyond_write_timeout_is_cut() {
     let watchdog = script(

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::Request;
-use hyper::header::HeaderValue;
+use hyper::header::{EXPECT, HeaderMap, HeaderValue};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -24,7 +24,8 @@ use crate::cgi;
 use crate::children::{Children, Ended, Group, Killer};
 use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying};
 use crate::duration::AsGo;
-use crate::log::{HumanSize, Stream, relay};
+use crate::log::{HumanSize, relay};
+use crate::outlet::Stream;
 use crate::upload::{Upload, UploadError};
 
 /// How to start the process of a request.
@@ -43,6 +44,8 @@ pub(super) struct Running {
     pub(super) when_ended: oneshot::Receiver<Ended>,
     /// Becomes true when the body broke off; the process is killed then.
     pub(super) body_broke: Rc<Cell<bool>>,
+    /// Resolves when the first piece of a body has come whose sender waits to be told to go on, or when none will.
+    pub(super) when_body_begins: Option<oneshot::Receiver<()>>,
 }
 
 /// Why there is no answer, or only part of one.
@@ -105,6 +108,9 @@ impl Fork {
             } else {
                 Stdio::inherit()
             });
+        let (begun, when_body_begins) = waits_for_continue(&head.headers, &upload)
+            .then(oneshot::channel)
+            .unzip();
         let (mut child, group, when_ended) = self.children.spawn(&mut command)?;
 
         if let Some(stderr) = child.stderr.take() {
@@ -115,7 +121,7 @@ impl Fork {
         let body_broke = Rc::new(Cell::new(false));
         if let Some(stdin) = child.stdin.take() {
             let stdin = pipe::Sender::from_owned_fd(OwnedFd::from(stdin))?;
-            spawn_local(feed(upload, stdin, group.killer(), body_broke.clone()));
+            spawn_local(feed(upload, stdin, group.killer(), body_broke.clone(), begun));
         }
         let stdout = child
             .stdout
@@ -126,15 +132,33 @@ impl Fork {
             group,
             when_ended,
             body_broke,
+            when_body_begins,
         })
     }
 }
 
+/// Whether the sender of this body sends nothing before it has a `100 Continue`, which goes out when the body is asked for
+/// and no answer has begun.
+fn waits_for_continue(headers: &HeaderMap, upload: &Upload) -> bool {
+    let expected = headers.get(EXPECT);
+    !upload.is_end_stream()
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Writes the body to the process. Outlives the call where the process ends early: the rest of the body is then read
 /// and dropped, because a sender that is cut off while sending may never read the answer.
-async fn feed(mut upload: Upload, stdin: pipe::Sender, killer: Killer, body_broke: Rc<Cell<bool>>) {
+/// `begun` is told of the first piece.
+async fn feed(
+    mut upload: Upload,
+    stdin: pipe::Sender,
+    killer: Killer,
+    body_broke: Rc<Cell<bool>>,
+    mut begun: Option<oneshot::Sender<()>>,
+) {
     let mut stdin = Some(stdin);
     while let Some(frame) = upload.frame().await {
+        // Whoever waits is told in either way.
+        drop(begun.take());
         match frame {
             Ok(frame) => {
                 if let (Some(pipe), Some(data)) = (&mut stdin, frame.data_ref())

@@ -30,7 +30,8 @@ use crate::config::{Config, EXIT_WITH_STDIN, Fprocess, METRICS_PORT, Relaying};
 use crate::deadline::{Limit, Reason};
 use crate::duration::{self, AsGo};
 use crate::limit::Permit;
-use crate::log::{Stream, log, relay};
+use crate::log::{log, relay};
+use crate::outlet::Stream;
 use crate::upload::Upload;
 use crate::upstream::Upstream;
 

@@ -66,6 +66,7 @@ impl Serializing {
             group,
             when_ended,
             body_broke,
+            ..
         } = self.fork.start(request)?;
         let finished = self.finish(stdout, group, when_ended);
         let (content, ended) = match self.fork.exec_timeout {

@@ -42,14 +42,17 @@ impl Streaming {
 
     pub(crate) async fn call(&self, request: Request<Upload>, started: Instant) -> Response<Content> {
         let wants_body = request.method() != Method::HEAD;
-        let running = match self.fork.start(request) {
+        let mut running = match self.fork.start(request) {
             Ok(running) => running,
             Err(why) => {
                 log!("Function failed: {why}");
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, why, started);
             }
         };
+        let when_body_begins = running.when_body_begins.take();
         let limit = self.fork.exec_timeout;
+        // Further away than anybody can wait is no limit.
+        let most = limit.unwrap_or(Duration::MAX);
         let mut output = Box::new(Output {
             running: Some(running),
             buffer: BytesMut::new(),
@@ -60,11 +63,16 @@ impl Streaming {
         if !wants_body {
             // Nobody would ask for the pieces, and the process still has work to do.
             let all = async { while poll_fn(|context| output.poll_piece(context)).await.is_some() {} };
-            // Further away than anybody can wait is no limit.
-            let most = limit.unwrap_or(Duration::MAX);
             if timeout(most, all).await.is_err() {
                 output.fail(&Failure::TooLong(AsGo(most)));
             }
+        } else if let Some(begins) = when_body_begins {
+            // Once the head is out, nobody is told to go on any more. Too late for that, the connection cuts the answer.
+            let said = poll_fn(|context| output.poll_said(context));
+            let either = async {
+                tokio::select! { _ = begins => {}, () = said => {} }
+            };
+            _ = timeout(most, either).await;
         }
         let mut response = Response::new(Content::Output(output));
         response
@@ -107,6 +115,14 @@ impl Output {
             Err(why) => self.fail(&why),
         }
         Poll::Ready(None)
+    }
+
+    /// Resolves when the process has said something, or nothing more will be.
+    fn poll_said(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &self.running {
+            Some(running) => running.stdout.poll_read_ready(context).map(drop),
+            None => Poll::Ready(()),
+        }
     }
 
     fn fail(&mut self, why: &Failure) {
