@@ -116,9 +116,14 @@ impl Drop for Call {
         } else {
             status
         };
+        // A code of the function's own has no name; the code alone tells which it is.
+        let name = status.canonical_reason();
         log!(
-            "{} {target} - {status} - ContentLength: {} ({}s){}",
+            "{} {target} - {}{}{} - ContentLength: {} ({}s){}",
             self.method,
+            status.as_u16(),
+            name.map_or("", |_| " "),
+            name.unwrap_or_default(),
             HumanSize(self.sent),
             Seconds::<4>(took),
             id.unwrap_or_default(),

@@ -196,6 +196,39 @@ fn a_caller_can_shorten_the_limit_but_not_lengthen_it() {
 }
 
 #[test]
+fn a_body_that_breaks_off_is_told_in_the_same_words_with_and_without_buffering() {
+    for buffered in ["false", "true"] {
+        let watchdog = watchdog(&Upstream::start(mirror), &[("http_buffer_req_body", buffered)]);
+        let mut stream = watchdog.connect();
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+            .unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+
+        let response = Response::read(&mut stream).unwrap();
+
+        assert_eq!(response.status, 500);
+        assert_eq!(
+            response.text(),
+            "the request body did not arrive whole: the request body broke off\n",
+            "buffered: {buffered}"
+        );
+    }
+}
+
+#[test]
+fn a_status_without_a_name_is_logged_as_its_number() {
+    let upstream = Upstream::start(|_, stream| respond(stream, "299 Odd", "", b"ok"));
+    let watchdog = watchdog(&upstream, &[]);
+
+    assert_eq!(watchdog.get("/").status, 299);
+
+    eventually("it is logged", || {
+        watchdog.log().contains("GET / - 299 - ContentLength: 2B (")
+    });
+}
+
+#[test]
 fn an_answer_that_goes_on_beyond_the_limit_is_cut() {
     let upstream = Upstream::start(|_, stream| {
         _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun");

@@ -3,6 +3,7 @@
 //! Bodies stream both ways. A request that asks to switch protocols (WebSocket) gets a connection of its own and,
 //! once the server agrees, a tunnel. Which connection carries a request is [`super::pool`]'s business.
 
+use std::error::Error;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
@@ -32,7 +33,7 @@ use crate::duration::{self, AsGo};
 use crate::limit::Permit;
 use crate::log::{log, relay};
 use crate::outlet::Stream;
-use crate::upload::Upload;
+use crate::upload::{Upload, UploadError};
 use crate::upstream::Upstream;
 
 /// Headers that belong to one connection and are not passed on (RFC 9110, 7.6.1), and `Expect`, which the watchdog
@@ -125,13 +126,28 @@ enum Failure {
     #[error("the function does not listen at {0}: {1}")]
     Unreachable(String, io::Error),
     #[error("the function did not answer: {0}")]
-    NoAnswer(hyper::Error),
+    NoAnswer(String),
     #[error("the request body did not arrive whole: {0}")]
-    NoBody(crate::upload::UploadError),
+    NoBody(String),
     #[error("the request cannot be passed on: {0}")]
     Unsendable(hyper::http::Error),
     #[error("the function took longer than {0}")]
     TooLong(AsGo),
+}
+
+impl Failure {
+    /// What went wrong with a request that was sent, at least in part.
+    fn of_exchange(error: &hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        match cause {
+            Some(broken) => Self::of_body(broken),
+            None => Self::NoAnswer(error.to_string()),
+        }
+    }
+
+    fn of_body(error: &UploadError) -> Self {
+        Self::NoBody(error.to_string())
+    }
 }
 
 impl Http {
@@ -194,11 +210,12 @@ impl Http {
         }
     }
 
-    /// `exec_timeout`, or the caller's own limit where that is shorter.
+    /// `exec_timeout`, or the caller's own limit where that is shorter and can be kept.
     fn limit(&self, headers: &HeaderMap) -> Option<Duration> {
         let asked = headers
             .get(X_TIMEOUT)
-            .and_then(|value| duration::go(value.to_str().ok()?));
+            .and_then(|value| duration::go(value.to_str().ok()?))
+            .filter(|limit| !limit.is_zero());
         match (asked, self.exec_timeout) {
             (Some(asked), Some(most)) => Some(asked.min(most)),
             (asked, most) => asked.or(most),
@@ -242,7 +259,10 @@ impl Http {
         };
 
         let mut sender = self.reached(self.pool.connect_upgradable().await)?;
-        let mut response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
+        let mut response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| Failure::of_exchange(&error))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             spawn_local(tunnel(client, hyper::upgrade::on(&mut response), permit.share()));
         }
@@ -268,13 +288,16 @@ impl Http {
                         request = copy;
                         break;
                     }
-                    (None, _) => return Err(Failure::NoAnswer(error.into_error())),
+                    (None, _) => return Err(Failure::of_exchange(error.error())),
                 },
             }
         }
         let mut lease = self.reached(self.pool.connect().await)?;
         let answered = lease.sender().send_request(request).await;
-        Ok((answered.map_err(Failure::NoAnswer)?, Some(lease)))
+        Ok((
+            answered.map_err(|error| Failure::of_exchange(&error))?,
+            Some(lease),
+        ))
     }
 
     fn reached<T>(&self, connected: io::Result<T>) -> Result<T, Failure> {
@@ -302,7 +325,7 @@ impl Http {
             .entry(header::HOST)
             .or_insert_with(|| self.upstream.authority.clone());
         let body = if self.buffer_requests && !body.is_end_stream() {
-            let whole = body.collect().await.map_err(Failure::NoBody)?;
+            let whole = body.collect().await.map_err(|error| Failure::of_body(&error))?;
             Either::Right(Full::new(whole.to_bytes()))
         } else {
             Either::Left(body)
@@ -458,10 +481,10 @@ mod tests {
             http(seconds(10)).limit(&headers(&[("x-timeout", "20s")])),
             seconds(10)
         );
-        assert_eq!(
-            http(seconds(10)).limit(&headers(&[("x-timeout", "soon")])),
-            seconds(10)
-        );
+        for unusable in ["soon", "0", "0s", "-1s", ""] {
+            let asked = headers(&[("x-timeout", unusable)]);
+            assert_eq!(http(seconds(10)).limit(&asked), seconds(10), "{unusable}");
+        }
         assert_eq!(http(None).limit(&headers(&[("x-timeout", "2s")])), seconds(2));
         assert_eq!(http(None).limit(&headers(&[])), None);
     }
