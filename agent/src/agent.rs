@@ -18,6 +18,7 @@ use crate::{
     images::{ImagePort, Sources, cleaner},
     light::NodeLight,
     logs::Logs,
+    pulse::Pulse,
     reconciler::Reconciler,
     secrets::{self as kept, Secrets},
     senses::{self, Senses},
@@ -73,6 +74,7 @@ pub struct Agent {
     secrets: Secrets,
     light: NodeLight,
     sign: Sign,
+    pulse: Pulse,
 }
 
 impl Agent {
@@ -111,6 +113,7 @@ impl Agent {
             secrets,
             light: NodeLight::default(),
             sign: Sign::default(),
+            pulse: Pulse::default(),
         })
     }
 
@@ -124,6 +127,12 @@ impl Agent {
     #[must_use]
     pub fn with_sign(self, sign: Sign) -> Self {
         Self { sign, ..self }
+    }
+
+    /// Has this pulse beat while the conversation with the leader goes on.
+    #[must_use]
+    pub fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Answers what other nodes ask about images.
@@ -211,6 +220,7 @@ impl Agent {
             self.client,
             self.light,
             self.sign,
+            self.pulse,
         );
         let (yard, sources, cleaner_stop) = (self.yard, self.sources, stop.clone());
         let cleaner = async {

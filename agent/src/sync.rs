@@ -30,6 +30,7 @@ use transport::{Body, Client, Peer, REMOVED};
 use crate::{
     config::AgentConfig,
     light::{NodeLight, Stage},
+    pulse::Pulse,
     report::Machine,
     shared::{Images, Report, Shared},
     sign::Sign,
@@ -55,6 +56,7 @@ pub(crate) struct Sync {
     client: Client,
     light: NodeLight,
     sign: Sign,
+    pulse: Pulse,
     incarnation: u64,
     routes: Option<Generation>,
     /// Version of this node's images that the leader has.
@@ -104,12 +106,14 @@ impl Sync {
         client: Client,
         light: NodeLight,
         sign: Sign,
+        pulse: Pulse,
     ) -> Self {
         Self {
             machine: Machine::read(&config.root),
             config,
             light,
             sign,
+            pulse,
             shared,
             gateway,
             client,
@@ -129,6 +133,7 @@ impl Sync {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut news = self.shared.report.subscribe();
         loop {
+            self.pulse.beat();
             let exchange = tokio::select! {
                 () = stop.cancelled() => return,
                 exchange = self.exchange(&mut news) => exchange,

@@ -8,13 +8,13 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use agent::{
-    Agent, AgentConfig, EngineConfig, Leave,
+    Agent, AgentConfig, EngineConfig, Leave, Pulse,
     engine::{
         Ending,
         fake::{FakeEngine, SharedFakeEngine},
@@ -192,6 +192,8 @@ struct World {
     authority: Authority,
     state: TempDir,
     identity: Arc<Identity>,
+    /// How often the agent's pulse has beaten.
+    beats: Arc<AtomicUsize>,
     stop: CancellationToken,
     /// For a node that leaves alone: how, and when nothing runs any more.
     leave: Option<(Leave, BoxFuture<'static, ()>)>,
@@ -239,6 +241,7 @@ impl World {
             authority,
             state: tempfile::tempdir().unwrap(),
             identity,
+            beats: Arc::default(),
             stop: CancellationToken::new(),
             leave: None,
         }
@@ -268,6 +271,8 @@ impl World {
             Client::bulk(self.identity.clone()),
         )
         .unwrap();
+        let beats = self.beats.clone();
+        let agent = agent.with_pulse(Pulse::new(move || _ = beats.fetch_add(1, Ordering::Relaxed)));
         self.leave = Some((agent.leave(), Box::pin(agent.is_empty())));
         tokio::spawn(agent.run_with(self.engine.clone(), self.stop.clone()));
     }
@@ -329,6 +334,18 @@ async fn orders_are_carried_out_and_their_end_is_told_at_once() {
         (Some(generation), Some(generation))
     );
     assert_eq!(world.gateway.routes().revision, generation);
+}
+
+#[tokio::test]
+async fn the_pulse_beats_whether_a_leader_answers_or_not() {
+    let mut world = World::with_r1().await;
+    assert!(world.beats.load(Ordering::Relaxed) > 0);
+    for controllers in [vec![], vec![(world.leader.id, "127.0.0.1:9".parse().unwrap())]] {
+        world.start_agent(controllers);
+        let before = world.beats.load(Ordering::Relaxed);
+        sleep(Duration::from_secs(3)).await;
+        assert!(world.beats.load(Ordering::Relaxed) >= before + 2);
+    }
 }
 
 #[tokio::test]

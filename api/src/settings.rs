@@ -19,12 +19,13 @@ pub const FILE_NAME: &str = "bramble.toml";
 pub const NODE_PORT: u16 = 7443;
 
 /// Every key that is known, as it is suggested for a misspelt one.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "bramble",
     "portal",
     "join_key",
     "node_name",
     "first_visit_code",
+    "admin_password_hash",
     "interfaces",
     "peers",
     "engine",
@@ -60,6 +61,8 @@ pub struct Settings {
     pub node_name: Option<String>,
     /// With this code the first visitor chooses the admin password.
     pub first_visit_code: Option<String>,
+    /// Hash of the admin password, where it was chosen beforehand.
+    pub admin_password_hash: Option<String>,
     /// Network interfaces on which nodes look for each other; none is all real ones.
     pub interfaces: Vec<Written>,
     /// Where other nodes are reached, where multicast is filtered: `address`, `address:port` or `name`.
@@ -73,7 +76,7 @@ pub struct Settings {
 }
 
 impl fmt::Debug for Settings {
-    /// Without the join key and the code.
+    /// Without join key, code and hash.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("bramble", &self.bramble)
@@ -252,6 +255,16 @@ impl Reader<'_> {
                 }
                 self.settings.first_visit_code = Some(code);
             }
+            "admin_password_hash" => {
+                let hash = words(key, value)?;
+                if !is_password_hash(&hash) {
+                    return Err(
+                        "admin_password_hash is none that bramble-image made: remove the line, and the first visitor chooses the password"
+                            .to_owned(),
+                    );
+                }
+                self.settings.admin_password_hash = Some(hash);
+            }
             "docker" => self.settings.docker = Some(words(key, value)?),
             "engine" => {
                 self.settings.engine = Some(match words(key, value)?.as_str() {
@@ -316,6 +329,20 @@ fn join_key(text: String) -> Result<String, String> {
         )),
         _ => Ok(text),
     }
+}
+
+/// Whether `text` has the form of a hash that `bramble-image customise` makes. Others would take a Pi more memory or time
+/// than it has.
+fn is_password_hash(text: &str) -> bool {
+    let is_base64 = |part: &str, length: usize| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+    };
+    text.strip_prefix("$argon2id$v=19$m=19456,t=2,p=1$")
+        .and_then(|rest| rest.split_once('$'))
+        .is_some_and(|(salt, hash)| is_base64(salt, 22) && is_base64(hash, 43))
 }
 
 fn not_known(key: &str) -> String {

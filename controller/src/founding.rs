@@ -15,10 +15,7 @@ use tracing::info;
 use transport::Authority;
 
 use crate::{
-    Controller, ControllerConfig, ControllerError,
-    auth::{self, hash_password, is_password},
-    doorkeeper::Visitor,
-    http::ApiError,
+    Controller, ControllerConfig, ControllerError, auth, doorkeeper::Visitor, http::ApiError,
     raft::ProposeError,
 };
 
@@ -31,8 +28,6 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// Digits of a code, without those that look alike.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Shortest admin password, in characters.
-const SHORTEST_PASSWORD: usize = 8;
 
 /// What a founder founds with.
 #[derive(Clone)]
@@ -43,10 +38,12 @@ pub struct Founding {
     pub authority: Arc<Authority>,
     /// With this code the first visitor chooses the admin password; a random one if not given.
     pub first_visit_code: Option<String>,
+    /// Hash of the admin's password, where somebody has chosen it beforehand: then nobody needs a code.
+    pub admin_password_hash: Option<String>,
 }
 
 impl std::fmt::Debug for Founding {
-    /// Without the code.
+    /// Without code and hash.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Founding")
             .field("name", &self.name)
@@ -97,6 +94,27 @@ async fn begin(controller: &Controller, config: &ControllerConfig) -> Result<(),
     if let Some(action) = controller.vault.missing(&controller.state())? {
         propose(controller, action).await?;
     }
+    if let Some(password) = &config.admin_password {
+        set_password(controller, password.clone()).await?;
+    }
+    let state = controller.state();
+    if state.users().is_empty() && state.first_visit_code().is_none() {
+        let (given, hash) = match &config.founding {
+            Some(founding) => (
+                founding.first_visit_code.clone(),
+                founding.admin_password_hash.clone(),
+            ),
+            None => (None, None),
+        };
+        let action = match hash {
+            Some(hash) => put_admin(hash),
+            None => Action::PutFirstVisitCode {
+                code: given.map_or_else(random_code, Ok)?,
+            },
+        };
+        propose(controller, action).await?;
+    }
+    // Last, for it ends the founding: who was unplugged before still knows what its card says.
     if let Some(founding) = &config.founding
         && controller.state().authority().is_none()
     {
@@ -104,18 +122,6 @@ async fn begin(controller: &Controller, config: &ControllerConfig) -> Result<(),
             .vault
             .seal_authority(&controller.state(), &founding.authority)?;
         propose(controller, action).await?;
-    }
-    if let Some(password) = &config.admin_password {
-        set_password(controller, password.clone()).await?;
-    }
-    let state = controller.state();
-    if state.users().is_empty() && state.first_visit_code().is_none() {
-        let given = config
-            .founding
-            .as_ref()
-            .and_then(|founding| founding.first_visit_code.clone());
-        let code = given.map_or_else(random_code, Ok)?;
-        propose(controller, Action::PutFirstVisitCode { code }).await?;
     }
     Ok(())
 }
@@ -134,10 +140,11 @@ async fn set_password(controller: &Controller, password: String) -> Result<(), C
     let known = state.users().get(ADMIN).map(|admin| admin.password_hash.clone());
     drop(state);
     let changed = tokio::task::spawn_blocking(move || match known {
-        Some(known) if is_password(&password, &known) => Ok(None),
-        _ => hash_password(&password).map(Some),
+        Some(known) if password::is(&password, &known) => Ok(None),
+        _ => password::hash(&password).map(Some),
     });
-    if let Some(hash) = changed.await.map_err(|_| auth::PasswordError::Hash)?? {
+    let changed = changed.await.map_err(|_| password::HashError);
+    if let Some(hash) = changed.flatten().map_err(auth::PasswordError::Hash)? {
         propose(controller, put_admin(hash)).await?;
     }
     Ok(())
@@ -205,18 +212,9 @@ impl Controller {
                 "this is not the code: each Pi shows it on its screen and in its log",
             ));
         }
-        if password.chars().count() < SHORTEST_PASSWORD {
-            return Err(ApiError::bad_request(format!(
-                "the password needs at least {SHORTEST_PASSWORD} characters"
-            )));
-        }
-        if password.len() > 1024 {
-            return Err(ApiError::bad_request(
-                "the password may have 1024 characters at the most",
-            ));
-        }
+        password::check(password).map_err(|refusal| ApiError::bad_request(refusal.to_string()))?;
         let password = password.to_owned();
-        let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await;
+        let hash = tokio::task::spawn_blocking(move || password::hash(&password)).await;
         let Ok(Ok(hash)) = hash else {
             return Err(ApiError::with_status(
                 ::http::StatusCode::SERVICE_UNAVAILABLE,

@@ -7,6 +7,21 @@ use qrcode::{QrCode, render::svg};
 
 use crate::{inspect::Image, overlay};
 
+/// How the first person signs in to the portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WayIn {
+    /// With this code the first visitor chooses the admin password.
+    Code(String),
+    /// The admin password was chosen beforehand: its hash.
+    Password(String),
+}
+
+impl Default for WayIn {
+    fn default() -> Self {
+        Self::Code(String::new())
+    }
+}
+
 /// What a class wants to be on all of its cards.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -14,8 +29,8 @@ pub struct Settings {
     pub bramble: String,
     /// Shared by all cards; whoever holds it may join.
     pub join_key: String,
-    /// With it the first visitor chooses the password.
-    pub first_visit_code: String,
+    /// How the first person signs in.
+    pub way_in: WayIn,
     /// Another name for the portal.
     pub portal: Option<String>,
     /// Lights, as docs/lights names them.
@@ -43,7 +58,10 @@ impl Settings {
         let mut say = |key: &str, value: &str| text += &format!("{key} = {}\n", quoted(value));
         say("bramble", &self.bramble);
         say("join_key", &self.join_key);
-        say("first_visit_code", &self.first_visit_code);
+        match &self.way_in {
+            WayIn::Code(code) => say("first_visit_code", code),
+            WayIn::Password(hash) => say("admin_password_hash", hash),
+        }
         if let Some(portal) = &self.portal {
             say("portal", portal);
         }
@@ -90,6 +108,14 @@ impl Settings {
         format!("http://{}.local/", self.portal.as_ref().unwrap_or(&self.bramble))
     }
 
+    /// What whoever comes first needs besides the address.
+    pub fn how_to_sign_in(&self) -> String {
+        match &self.way_in {
+            WayIn::Code(code) => format!("first visit: {code}"),
+            WayIn::Password(_) => "sign in as admin".to_owned(),
+        }
+    }
+
     /// A card to cut out, as SVG in the size of a bank card: address, its code to photograph, and the code of the first visit.
     ///
     /// # Errors
@@ -106,7 +132,7 @@ impl Settings {
         let mut lines = vec![
             (24, "bold", self.bramble.clone()),
             (15, "normal", self.address()),
-            (12, "normal", format!("first visit: {}", self.first_visit_code)),
+            (12, "normal", self.how_to_sign_in()),
         ];
         lines.extend(wifi.map(|(name, _)| (12, "normal", format!("Wi-Fi: {name}"))));
         let mut text = String::new();
@@ -213,7 +239,7 @@ mod tests {
         Settings {
             bramble: "class-4b".to_owned(),
             join_key: secret(5).unwrap(),
-            first_visit_code: secret(2).unwrap(),
+            way_in: WayIn::Code("tall-lamp-42".to_owned()),
             wifi: Some(("Tom & \"Jerry\"".to_owned(), "back\\slash\"es".to_owned())),
             country: Some("GB".to_owned()),
             time_zone: Some("Europe/London".to_owned()),
@@ -234,6 +260,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_password_only_its_hash_is_written() {
+        let settings = Settings {
+            way_in: WayIn::Password(password::hash("correct horse").unwrap()),
+            ..settings()
+        };
+        let text = settings.toml().unwrap();
+        assert!(!text.contains("correct horse") && !text.contains("first_visit_code"));
+        let (node, _) = api::settings::read(&appliance::card::split(&text).0);
+        assert!(password::is("correct horse", &node.admin_password_hash.unwrap()));
+        assert!(!settings.card().unwrap().contains("argon2"));
+    }
+
+    #[test]
     fn what_would_be_complained_about_is_not_written() {
         let wrong = Settings {
             country: Some("England".to_owned()),
@@ -246,7 +285,7 @@ mod tests {
     fn the_card_to_cut_out_holds_address_and_code_but_not_the_join_key() {
         let settings = settings();
         let card = settings.card().unwrap();
-        assert!(card.contains("http://class-4b.local/") && card.contains(&settings.first_visit_code));
+        assert!(card.contains("http://class-4b.local/") && card.contains("tall-lamp-42"));
         assert!(!card.contains(&settings.join_key));
         assert!(card.contains("Tom &amp; \"Jerry\""));
     }

@@ -110,6 +110,7 @@ pub fn inspect(path: &Path) -> Result<String> {
     text += &shown("portal", node.portal.as_deref());
     text += &shown("join key", secret(node.join_key.is_some()));
     text += &shown("first visit", secret(node.first_visit_code.is_some()));
+    text += &shown("password", secret(node.admin_password_hash.is_some()));
     let wifi: Vec<_> = card
         .wifi
         .iter()

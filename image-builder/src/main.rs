@@ -2,14 +2,18 @@
 
 #![expect(clippy::print_stdout, reason = "what inspect and check found is their output")]
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use image_builder::{
     arch::Arch,
     build::{self, Wanted},
-    customise::{self, Settings},
+    customise::{self, Settings, WayIn},
     inspect,
 };
 
@@ -80,6 +84,9 @@ struct Customise {
     /// With this code the first visitor chooses the admin password, instead of a new one
     #[arg(long, value_name = "CODE")]
     first_visit_code: Option<String>,
+    /// A file with the admin password, - for standard input; only its hash is written. Then no code is needed
+    #[arg(long, value_name = "FILE", conflicts_with = "first_visit_code")]
+    admin_password_file: Option<PathBuf>,
     /// A light; may be given more than once (docs/lights)
     #[arg(long, value_name = "LIGHT")]
     light: Vec<String>,
@@ -166,10 +173,15 @@ fn customise(wanted: Customise) -> Result<()> {
             .map(str::to_owned)
             .collect(),
     };
+    let way_in = match (&wanted.admin_password_file, wanted.first_visit_code) {
+        (Some(file), _) => WayIn::Password(hash_of_password(file)?),
+        (None, Some(code)) => WayIn::Code(code),
+        (None, None) => WayIn::Code(customise::secret(2)?),
+    };
     let settings = Settings {
         bramble: wanted.bramble,
         join_key: wanted.join_key.map_or_else(|| customise::secret(5), Ok)?,
-        first_visit_code: wanted.first_visit_code.map_or_else(|| customise::secret(2), Ok)?,
+        way_in,
         portal: wanted.portal,
         lights: wanted.light,
         wifi: wanted.wifi.map(|name| (name, wanted.wifi_password)),
@@ -180,12 +192,23 @@ fn customise(wanted: Customise) -> Result<()> {
     };
     customise::customise(&wanted.image, &wanted.out, &settings)?;
     eprintln!(
-        "{}: for all cards of {}\nportal: {}   first visit: {}\ncard to cut out: {}",
+        "{}: for all cards of {}\nportal: {}   {}\ncard to cut out: {}",
         wanted.out.display(),
         settings.bramble,
         settings.address(),
-        settings.first_visit_code,
+        settings.how_to_sign_in(),
         wanted.out.with_extension("svg").display()
     );
     Ok(())
+}
+
+/// The hash of the password that is the first line of `file`, or of standard input.
+fn hash_of_password(file: &Path) -> Result<String> {
+    let text = match file == Path::new("-") {
+        true => io::read_to_string(io::stdin()).context("cannot read the password from standard input")?,
+        false => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    let password = text.lines().next().unwrap_or_default();
+    password::check(password)?;
+    Ok(password::hash(password)?)
 }

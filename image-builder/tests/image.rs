@@ -5,11 +5,13 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
+use image_builder::inspect::Image;
 use tempfile::TempDir;
 
 fn is_root() -> bool {
@@ -188,6 +190,49 @@ fn a_customised_image_is_whole_and_says_what_it_was_told() {
     // What it was made from is as it was.
     let before = String::from_utf8(bramble_image(&["inspect", text(&image)]).stdout).unwrap();
     assert!(before.contains("join key      none"));
+}
+
+#[test]
+fn a_password_is_read_from_standard_input_and_not_written() {
+    if !is_root() {
+        return;
+    }
+    let bench = bench();
+    let image = build(&bench, "bramble.img");
+    let customise = |password: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bramble-image"))
+            .args(["customise", text(&image), "--out", text(&image)])
+            .args(["--admin-password-file", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Dropped here: the end of what it reads.
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(password.as_bytes())
+            .unwrap();
+        let done = child.wait_with_output().unwrap();
+        (done.status.success(), String::from_utf8(done.stderr).unwrap())
+    };
+    let (done, said) = customise("short\n");
+    assert!(!done && said.contains("at least 8 characters"), "{said}");
+    let (done, said) = customise("correct horse\n");
+    assert!(done && said.contains("sign in as admin"), "{said}");
+    let shown = String::from_utf8(bramble_image(&["inspect", text(&image)]).stdout).unwrap();
+    assert!(
+        shown.contains("password      set\n") && shown.contains("first visit   none\n"),
+        "{shown}"
+    );
+    let opened = Image::open(&image, false).unwrap();
+    let written = opened.fat().unwrap().read("bramble.toml").unwrap();
+    let written = String::from_utf8(written).unwrap();
+    assert!(
+        written.contains("$argon2id$") && !written.contains("correct horse"),
+        "{written}"
+    );
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Pi {
     pub serial: String,
     /// More words of its command line.
     pub words: Vec<String>,
+    /// What its program finds in its environment besides.
+    pub environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -67,6 +69,7 @@ impl Table {
             node_port: free_address(),
             serial: format!("10000000{number:08x}"),
             words: Vec::new(),
+            environment: Vec::new(),
             child: None,
         });
         let pis: Vec<Pi> = pis.collect();
@@ -136,6 +139,7 @@ impl Pi {
             .arg(self.folder.join("sign"))
             .args(&self.words)
             .env_remove("BRAMBLE_ADMIN_PASSWORD")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::net::UnixDatagram,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -68,6 +69,50 @@ fn cards_with_one_join_key_become_one_bramble_and_the_first_visitor_needs_the_co
         table.pis.iter().all(|pi| !pi.log().contains("otter")),
         "the key is told to nobody"
     );
+}
+
+#[test]
+fn with_the_hash_of_a_password_on_the_cards_nobody_needs_a_code() {
+    let hash = password::hash(PASSWORD).unwrap();
+    let mut table = Table::set(2, &format!("{KEY}admin_password_hash = \"{hash}\"\n"));
+    table.power_on();
+    wait_for("both to be one bramble that the admin may enter", || {
+        table.pis.iter().all(|pi| pi.nodes().len() == 2).then_some(())
+    });
+    for pi in &table.pis {
+        assert_eq!(
+            pi.sign(),
+            "",
+            "there is nothing to tell whoever is in front of it"
+        );
+        let log = pi.log();
+        assert!(!log.contains("with the code") && !log.contains("argon2"), "{log}");
+    }
+}
+
+#[test]
+fn systemd_hears_that_a_node_answers_and_then_that_it_is_alive() {
+    let mut table = Table::set(1, KEY);
+    let pi = &mut table.pis[0];
+    let place = pi.folder.join("notify");
+    let systemd = UnixDatagram::bind(&place).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    pi.environment = vec![
+        ("NOTIFY_SOCKET".to_owned(), place.display().to_string()),
+        ("WATCHDOG_USEC".to_owned(), "4000000".to_owned()),
+    ];
+    pi.power_on();
+    let hears = || {
+        let mut said = [0; 64];
+        let length = systemd.recv(&mut said).unwrap();
+        String::from_utf8(said[..length].to_vec()).unwrap()
+    };
+    assert_eq!(hears(), "READY=1\n");
+    let answer = pi.client().get("/");
+    assert!(answer.status < 600, "it answers, whatever it says");
+    // While it looks for others, while it is part of a bramble, and while that has no leader: it always goes on.
+    let beats = (0..5).filter(|_| hears() == "WATCHDOG=1\n").count();
+    assert!(beats >= 3, "{beats}");
 }
 
 #[test]

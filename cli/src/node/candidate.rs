@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{AgentConfig, NodeLight, Sign, Stage, Strangers, discovery::Event};
+use agent::{AgentConfig, NodeLight, Pulse, Sign, Stage, Strangers, discovery::Event};
 use anyhow::{Context, Result};
 use api::{
     NodeId,
@@ -55,6 +55,8 @@ pub(super) struct Candidate<'a> {
     pub(super) shown: Arc<Mutex<String>>,
     /// What people in front of this Pi are shown.
     pub(super) sign: Sign,
+    /// Beats while this node looks.
+    pub(super) pulse: Pulse,
     /// The node's light.
     pub(super) light: NodeLight,
     /// Whom this node turns away: people are told once it is part of a bramble.
@@ -180,6 +182,7 @@ impl Candidate<'_> {
         }
 
         loop {
+            self.pulse.beat();
             candidate.link(self.link_is_up(), now());
             let decision = candidate.decide(now());
             match self.carry_out(&decision, &introduction, &tell) {

@@ -121,7 +121,8 @@ impl Node {
         let clients = vec![client.clone(), bulk.clone()];
         let agent = Agent::new(config, gateway.clone(), client.clone(), bulk)?
             .with_light(self.light.clone())
-            .with_sign(self.sign.clone());
+            .with_sign(self.sign.clone())
+            .with_pulse(self.pulse.clone());
         let front = http::Front::new(
             gateway.clone(),
             running.clone(),
@@ -232,11 +233,10 @@ impl Node {
         membership: &Membership,
     ) -> Result<ControllerConfig> {
         let program = std::env::current_exe().context("failed to find this program")?;
-        let code = self.settings.first_visit_code.clone();
         Ok(ControllerConfig {
             id: identity.id(),
             dir: self.home.raft_dir(),
-            founding: running::founding(&self.home, &membership.name, code)?,
+            founding: running::founding(&self.home, &membership.name, &self.settings)?,
             admin_password: std::env::var("BRAMBLE_ADMIN_PASSWORD")
                 .ok()
                 .filter(|password| !password.is_empty()),

@@ -26,6 +26,7 @@ mod pass_on;
 mod presence;
 mod raft_peers;
 mod running;
+mod service;
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -35,7 +36,8 @@ use std::{
 };
 
 use agent::{
-    AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Sign, Stage, Strangers, discovery::Interfaces,
+    AgentConfig, Contacts, EngineConfig, NodeLight, OwnAddress, Pulse, Sign, Stage, Strangers,
+    discovery::Interfaces,
 };
 use anyhow::{Context, Result, bail};
 use api::{
@@ -193,6 +195,8 @@ struct Node {
     sign: Sign,
     /// Whom this node turned away.
     strangers: Strangers,
+    /// Shows whoever watches over this program that it is alive.
+    pulse: Pulse,
 }
 
 impl Node {
@@ -240,6 +244,7 @@ impl Node {
             light: NodeLight::default(),
             sign,
             strangers: Strangers::default(),
+            pulse: service::pulse(),
         })
     }
 
@@ -310,6 +315,7 @@ impl Node {
             light: self.light.clone(),
             sign: self.sign.clone(),
             strangers: self.strangers.clone(),
+            pulse: self.pulse.clone(),
             formerly,
             was_removed: removed_from.is_some(),
         };
@@ -320,13 +326,14 @@ impl Node {
     }
 
     async fn http_listeners(&self) -> Result<Vec<TcpListener>> {
-        if self.args.http.is_empty() {
-            return Ok(vec![bind(None, HTTP_PORT).await?]);
-        }
         let mut listeners = Vec::new();
+        if self.args.http.is_empty() {
+            listeners.push(bind(None, HTTP_PORT).await?);
+        }
         for address in &self.args.http {
             listeners.push(bind(Some(*address), HTTP_PORT).await?);
         }
+        service::ready();
         Ok(listeners)
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use api::settings::Settings;
 use axum::Router;
 use controller::{Controller, ControllerConfig, Founding};
 use gateway::Gateway;
@@ -157,11 +158,12 @@ impl Keeper {
 }
 
 /// What a founder founds with, where this node is one.
-pub(super) fn founding(home: &Home, name: &str, code: Option<String>) -> Result<Option<Founding>> {
+pub(super) fn founding(home: &Home, name: &str, settings: &Settings) -> Result<Option<Founding>> {
     let authority = home.founding()?;
     Ok(authority.map(|authority| Founding {
         name: name.to_owned(),
         authority: Arc::new(authority),
-        first_visit_code: code,
+        first_visit_code: settings.first_visit_code.clone(),
+        admin_password_hash: settings.admin_password_hash.clone(),
     }))
 }

@@ -1,12 +1,12 @@
 //! Who is asking, and may they?
 //!
-//! Here: reading credentials from a request (`credentials`), passwords (`password`: argon2id once, then a keyed
+//! Here: reading credentials from a request (`credentials`), passwords (`remembered`: argon2id once, then a keyed
 //! MAC in memory), the portal's sessions (`sessions`), and [`Auth`], which puts them together.
 //!
 //! Not here: which user may do what (`cluster::permissions`), and which route needs what (`http`).
 
 mod credentials;
-mod password;
+mod remembered;
 mod sessions;
 
 use std::{sync::Arc, time::Duration};
@@ -14,12 +14,11 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, Method};
 
 pub use credentials::{SESSION_COOKIE, is_browser};
-pub use password::PasswordError;
-pub(crate) use password::{hash_password, is_password};
+pub use remembered::PasswordError;
 pub use sessions::SessionToken;
 
 use credentials::{Credentials, is_same_origin};
-use password::PasswordCheck;
+use remembered::PasswordCheck;
 use sessions::Sessions;
 
 use crate::{clock::Clock, desk::Desk, raft::Raft};
@@ -112,7 +111,7 @@ impl Auth {
         match self.passwords.check(&user, password, hash).await {
             Ok(true) => Ok(SignedIn { user }),
             Ok(false) => Err(AuthError::Invalid),
-            Err(PasswordError::Busy | PasswordError::Hash) => Err(AuthError::Busy),
+            Err(PasswordError::Busy | PasswordError::Hash(_)) => Err(AuthError::Busy),
         }
     }
 
