@@ -55,6 +55,11 @@ impl Steps {
             self.began.elapsed().as_secs()
         );
     }
+
+    /// How far it is within a step.
+    fn within(&self, what: &str) {
+        eprintln!("        {:>4} s    {what}", self.began.elapsed().as_secs());
+    }
 }
 
 /// Builds the image, checks it, and puts what belongs beside it.
@@ -83,7 +88,7 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     steps.next("Debian (some minutes, unless it is kept from last time)");
     let tar = match &wanted.base {
         Some(tar) => tar.clone(),
-        None => base.make(&wanted.cache, wanted.fresh)?,
+        None => base.make(&wanted.cache, wanted.fresh, |line| steps.within(line))?,
     };
 
     steps.next("the card's partitions");
@@ -129,10 +134,13 @@ pub fn build(wanted: &Wanted) -> Result<()> {
         "done"
     });
     if packed {
-        let mut xz = tools::command("xz");
-        xz.args(["--force", "--keep", "--threads=2", "--block-size=64MiB", "-6"])
-            .arg(&image);
-        tools::run(&mut xz)?;
+        let mut told = 0;
+        tools::pack(&image, &wanted.out, |hundredths| {
+            if hundredths >= told + 10 {
+                told = hundredths / 10 * 10;
+                steps.within(&format!("{told} %"));
+            }
+        })?;
         facts.download = release::sum(&wanted.out)?;
         sum_file(&wanted.out, &facts.download.1)?;
     }
