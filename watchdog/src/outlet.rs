@@ -19,8 +19,9 @@ use rustix::stdio::{stderr, stdout};
 const MOST: usize = 256 * 1024;
 const OVERHEAD: usize = 64;
 
-/// How long a function may be held back by a slow reader of what it says, before that counts as nobody; how often is looked.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a function may be held back by a slow reader of what it says, before that counts as nobody: storage may pause for
+/// seconds. And how often is looked.
+const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How long the end waits for the queue.
