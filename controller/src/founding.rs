@@ -28,7 +28,6 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// Digits of a code, without those that look alike.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-
 /// What a founder founds with.
 #[derive(Clone)]
 pub struct Founding {

@@ -166,9 +166,11 @@ mod tests {
     fn what_a_program_says_on_the_way_is_passed_on_and_its_last_words_are_kept() {
         let mut heard = Vec::new();
         let script = "for n in 1 2 3 4 5 6 7 8 9; do echo $n >&2; done; echo aside; exit 3";
-        let error = follow(command("sh").args(["-c", script]), |line| heard.push(line.to_owned()))
-            .unwrap_err()
-            .to_string();
+        let error = follow(command("sh").args(["-c", script]), |line| {
+            heard.push(line.to_owned())
+        })
+        .unwrap_err()
+        .to_string();
         assert_eq!(heard.len(), 9);
         assert!(error.ends_with("\n2\n3\n4\n5\n6\n7\n8\n9"), "{error}");
         follow(&mut command("true"), |_| ()).unwrap();

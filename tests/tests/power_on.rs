@@ -108,8 +108,10 @@ fn systemd_hears_that_a_node_answers_and_then_that_it_is_alive() {
         String::from_utf8(said[..length].to_vec()).unwrap()
     };
     assert_eq!(hears(), "READY=1\n");
-    let answer = pi.client().get("/");
-    assert!(answer.status < 600, "it answers, whatever it says");
+    assert!(
+        pi.client().try_send("GET", "/", "").is_some(),
+        "it answers, whatever it says"
+    );
     // While it looks for others, while it is part of a bramble, and while that has no leader: it always goes on.
     let beats = (0..5).filter(|_| hears() == "WATCHDOG=1\n").count();
     assert!(beats >= 3, "{beats}");

@@ -40,7 +40,7 @@ fn all_that_is_known_of_a_board_is_told_in_plain_words() {
 
     let told = demo.wait("its sensors to be told", || {
         let told = show();
-        told.contains("Power supply").then_some(told)
+        (told.contains("Power supply") && told.contains("Speed")).then_some(told)
     });
     for line in [
         "version 1.4, revision b03114",
