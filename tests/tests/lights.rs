@@ -76,6 +76,8 @@ fn a_weak_power_supply_is_told_with_its_cure_and_shown_by_the_light() {
     let machine = demo.node_file(&name, "machine");
     demo.end();
 
+    // What is hot for a Pi is an ordinary day for others.
+    write(&machine, "proc/cpuinfo", "Revision : b03114\n");
     write(&machine, "sys/class/hwmon/hwmon0/name", "rpi_volt\n");
     write(&machine, ALARM, "0\n");
     let demo = Demo::builder().data(folder.path()).nodes(2).start();

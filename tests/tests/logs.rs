@@ -182,16 +182,20 @@ fn who_follows_reads_along_at_a_node_that_comes_back() {
     let is_free = |name: &String| *name != demo.leader() && busy != json!(name);
     let away = demo.node_names().into_iter().find(is_free).unwrap();
     demo.plug("unplug", &away);
-    demo.wait("it to be missed", || {
-        let nodes = demo.nodes();
-        let node = nodes.iter().find(|node| node["name"] == *away)?;
-        (node["phase"] == "down").then_some(())
-    });
+    let is = |phase: &str| {
+        demo.wait(&format!("it to be {phase}"), || {
+            let nodes = demo.nodes();
+            let node = nodes.iter().find(|node| node["name"] == *away)?;
+            (node["phase"] == phase).then_some(())
+        });
+    };
+    is("down");
     say(&demo, "before");
     let following = demo.client().follow("/system/logs?name=talk&follow=true");
     assert!(following.find(|line| line.contains("before")).is_some());
 
     demo.plug("plug", &away);
+    is("up");
     demo.scale("talk", 6);
     let function = demo.wait_for_ready("talk", 6);
     let placements = function["placements"].as_array().unwrap();

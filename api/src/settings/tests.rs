@@ -29,7 +29,7 @@ fn the_documented_example_says_nothing_as_it_is_and_everything_when_its_lines_ar
 }
 
 /// Every key with what may be wrong with it, and words of the cure.
-const WRONG: [(&str, &str, &[&str]); 27] = [
+const WRONG: [(&str, &str, &[&str]); 29] = [
     ("bramble", "3", &["must stand in quotes: bramble = "]),
     (
         "bramble",
@@ -64,6 +64,12 @@ const WRONG: [(&str, &str, &[&str]); 27] = [
     ("nodename", "\"window\"", &["is spelt `node_name`"]),
     ("first_visit_code", "12345678", &["must stand in quotes"]),
     ("first_visit_code", "\"1234567\"", &["at least 8 characters"]),
+    ("admin_password_hash", "3", &["must stand in quotes"]),
+    (
+        "admin_password_hash",
+        "\"correct horse\"",
+        &["none that bramble-image made", "the first visitor chooses"],
+    ),
     ("interfaces", "3", &["must be a list: interfaces = ["]),
     ("interfaces", "[\"wlan0\", 3]", &["must stand in quotes"]),
     ("interface", "[\"wlan0\"]", &["is spelt `interfaces`"]),
