@@ -76,6 +76,8 @@ impl Host {
         let board = json!({"short": "pi-4b", "model": "Raspberry Pi 4 Model B", "memory_bytes": 1_u64 << 30, "cores": 4});
         let mut command = self.machine.command(program());
         command
+            // As the appliance's unit and the demo start it.
+            .envs([("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_ARENA_MAX", "2")])
             .args(["node", "--until-stdin-ends", "--state"])
             .arg(self.folder.join("state"))
             .arg("--settings")
