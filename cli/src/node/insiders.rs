@@ -114,14 +114,11 @@ impl Insiders {
             }
             let (home, keep) = (self.home.clone(), known.clone());
             let written = tokio::task::spawn_blocking(move || home.keep_known(&keep)).await;
-            match written {
-                Ok(Ok(())) => kept = Some(known),
-                Ok(Err(error)) => {
-                    warn!(error = %format!("{error:#}"), "this node cannot keep who takes part in its bramble");
-                    kept = Some(known);
-                }
-                Err(_) => return,
+            let Ok(written) = written else { return };
+            if let Err(error) = written {
+                warn!(error = %format!("{error:#}"), "this node cannot keep who takes part in its bramble");
             }
+            kept = Some(known);
         }
     }
 }

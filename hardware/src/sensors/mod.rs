@@ -169,6 +169,33 @@ mod tests {
     }
 
     #[test]
+    fn numbers_beyond_all_sense_are_left_out_or_as_large_as_can_be() {
+        let root = tree(&[
+            ("proc/loadavg", "nan inf 0.59 2/345 6789\n"),
+            ("proc/meminfo", "MemTotal: 18446744073709551615 kB\n"),
+            (
+                "proc/pressure/memory",
+                "some avg10=0 avg60=1e308 avg300=0 total=0\n",
+            ),
+            ("sys/class/thermal/thermal_zone0/temp", "0\n"),
+            ("sys/class/thermal/thermal_zone1/temp", "-5000\n"),
+            ("sys/class/hwmon/hwmon0/name", "rpi_volt\n"),
+            ("sys/class/hwmon/hwmon1/name", "rpi_volt\n"),
+            ("sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1\n"),
+        ]);
+        let readings = read(root.path(), Path::new("/nonexistent"));
+        assert_eq!((readings.load, readings.load_5_min), (0.0, 0.0));
+        assert_eq!(readings.memory_total_bytes, u64::MAX);
+        assert_eq!(readings.memory_pressure, None);
+        assert_eq!(
+            readings.temperature_c,
+            Some(-5.0),
+            "frost, by the sensor that is there"
+        );
+        assert!(readings.power.is_low(), "told by the second chip");
+    }
+
+    #[test]
     fn a_root_that_only_this_service_may_not_write_is_not_read_only() {
         let root_read_only = |system: &str| {
             let line = format!("1 0 179:2 / / ro,relatime - ext4 /dev/root {system}\n");
