@@ -12,12 +12,13 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
+    let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let root = here.join("static");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut files = Vec::new();
     collect(&root, &mut files);
     // What lights say is drawn by `hardware`, once, for the documents.
-    let drawings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lights");
+    let drawings = here.join("../docs/lights");
     collect(&drawings, &mut files);
     files.retain(|file| file.extension().is_some_and(|extension| extension != "md"));
     let words = out.join("words.js");

@@ -42,6 +42,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Inbox {
     said: Option<(LightStatus, Instant)>,
+    /// Whether anything was said that was not looked at yet: a lamp may be busy when it comes.
+    unread: bool,
     stop: bool,
 }
 
@@ -90,7 +92,10 @@ impl Player {
 
     /// What to show from now on. Confirm it at least once a second, or the light goes dark.
     pub fn set(&self, status: LightStatus) {
-        self.shared.lock().said = Some((status, Instant::now()));
+        let mut inbox = self.shared.lock();
+        inbox.said = Some((status, Instant::now()));
+        inbox.unread = true;
+        drop(inbox);
         self.shared.wake.notify_one();
     }
 }
@@ -121,20 +126,19 @@ impl Shared {
                 .map(|(status, when)| (status, when.saturating_duration_since(began)));
             let now = began.elapsed();
             let (frame, wait) = show.at(said, now);
+            inbox.unread = false;
             drop(inbox);
             if let Some(error) = keeper.show(&frame, now) {
                 complain(error);
             }
             let took = began.elapsed().saturating_sub(now);
             inbox = self.lock();
-            if !inbox.stop {
-                let wait = wait.saturating_sub(took);
-                inbox = self
-                    .wake
-                    .wait_timeout(inbox, wait)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
+            let wait = wait.saturating_sub(took);
+            inbox = self
+                .wake
+                .wait_timeout_while(inbox, wait, |inbox| !inbox.unread && !inbox.stop)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
@@ -440,6 +444,26 @@ mod tests {
         }
         assert_eq!(seen.last(), Some(&Frame::DARK));
         drop(player);
+    }
+
+    #[test]
+    fn what_is_said_while_the_lamp_is_busy_is_shown_next() {
+        /// Shows each frame as slowly as somebody takes it.
+        struct Slow(mpsc::SyncSender<Frame>);
+        impl Lamp for Slow {
+            fn show(&mut self, frame: &Frame) -> Result<(), LightError> {
+                self.0.send(*frame).map_err(|_| LightError::NoPins)
+            }
+        }
+        let (frames, shown) = mpsc::sync_channel(0);
+        let player = Player::on(Box::new(Slow(frames)), |_| ()).unwrap();
+        // The lamp is at its first frame, which is dark, until it is taken.
+        thread::sleep(ms(50));
+        player.set(LightStatus::of(Says::Joined));
+        let next = || shown.recv_timeout(Duration::from_secs(20)).unwrap();
+        let first = next();
+        assert!(first.level > 0 || next().level > 0);
+        drop(shown);
     }
 
     #[test]
