@@ -90,6 +90,19 @@ async fn by_the_real_clock_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_for_a_change_when_the_leader_has_just_died_waits_for_the_next_one() {
+    let mut bramble = Bramble::of(3, Timings::default(), None, 7).await;
+    for change in 0..5 {
+        let leader = bramble.settled().await;
+        let other = *bramble.ids().iter().find(|id| **id != leader).unwrap();
+        bramble.kill(leader);
+        let told = bramble.at(other).propose(tell(change)).await;
+        assert!(told.is_ok(), "{told:?}");
+        bramble.start(leader).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asked_a_leader_that_fell_silent_hears_soon_that_the_outcome_is_not_known() {
     let bramble = Bramble::of(3, Timings::default(), None, 7).await;
     let leader = bramble.settled().await;

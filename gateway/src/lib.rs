@@ -40,3 +40,4 @@ pub use body::Body;
 pub use gateway::{Gateway, GatewayConfig};
 pub use linger::Lingering;
 pub use path::HOP_PREFIX;
+pub use request_body::{RequestBody, Source as RequestSource};

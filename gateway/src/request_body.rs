@@ -1,8 +1,8 @@
 //! A client's request body on its way, which can be sent again as long as little of it was sent.
 //!
-//! A replica that refuses a call may have been sent the first pieces of its body already. These are remembered (they
-//! are counted references, not copies) until the answer begins or they grow too many; until then another replica can be
-//! given the same body from its beginning.
+//! A replica that refuses a call, or a controller that does not take a request, may have been sent the first pieces of
+//! its body already. These are remembered (they are counted references, not copies) until the answer begins or they grow
+//! too many; until then another can be given the same body from its beginning.
 
 use std::{
     collections::VecDeque,
@@ -24,13 +24,15 @@ const REMEMBERED: usize = 64 << 10;
 
 /// A client's request body; gives out one reader per attempt to send it.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub enum Source {
+    /// There is none.
     Empty,
+    /// It comes from the client bit by bit.
     Streamed(Arc<Mutex<State>>),
 }
 
 /// Where a streamed body is.
-pub(crate) struct State {
+pub struct State {
     incoming: Lingering,
     remembered: VecDeque<Bytes>,
     remembered_bytes: usize,
@@ -52,7 +54,8 @@ impl fmt::Debug for State {
 }
 
 impl Source {
-    pub(crate) fn new(incoming: Incoming) -> Self {
+    /// Of what a client sends.
+    pub fn new(incoming: Incoming) -> Self {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
@@ -67,7 +70,7 @@ impl Source {
     }
 
     /// The body from its beginning, for one attempt; earlier readers end. `None` where the beginning is gone.
-    pub(crate) fn reader(&self) -> Option<RequestBody> {
+    pub fn reader(&self) -> Option<RequestBody> {
         match self {
             Self::Empty => Some(RequestBody(None)),
             Self::Streamed(state) => {
@@ -86,7 +89,7 @@ impl Source {
     }
 
     /// The answer began: there will be no other attempt.
-    pub(crate) fn settle(&self) {
+    pub fn settle(&self) {
         if let Self::Streamed(state) = self {
             state.lock().expect("no panic while held").settled = true;
         }
@@ -103,7 +106,7 @@ impl Source {
 
 /// One attempt at sending a client's body.
 #[derive(Debug)]
-pub(crate) struct RequestBody(Option<Reader>);
+pub struct RequestBody(Option<Reader>);
 
 #[derive(Debug)]
 struct Reader {
@@ -177,7 +180,7 @@ impl Body for RequestBody {
         };
         let mut state = reader.state.lock().expect("no panic while held");
         if state.reader != reader.number {
-            return Poll::Ready(Some(Err("the call went to another replica".into())));
+            return Poll::Ready(Some(Err("the request was made again elsewhere".into())));
         }
         state.next(&mut reader.position, context)
     }

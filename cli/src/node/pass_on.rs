@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use agent::Contacts;
 use bytes::Bytes;
-use gateway::{Body, Gateway, Lingering};
+use gateway::{Body, Gateway, RequestSource};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use transport::{Client, Peer};
 
 /// What stands before the path of a request that is passed on.
@@ -65,21 +64,20 @@ impl PassOn {
         let visitor = HeaderValue::try_from(visitor).expect("an address has plain characters");
         parts.headers.insert(VISITOR, visitor);
         parts.extensions.clear();
-        let has_body = !body.is_end_stream();
-        // A refusal may come while the client still sends.
-        let mut body = Some(match has_body {
-            false => transport::Body::empty(),
-            true => transport::Body::other(Lingering::from(body).map_err(Into::into)),
-        });
+        let source = RequestSource::new(body);
         for peer in self.candidates() {
-            let mut attempt = Request::new(body.take().unwrap_or_default());
+            let Some(body) = source.reader() else { break };
+            let mut attempt = Request::new(transport::Body::from(body));
             *attempt.method_mut() = parts.method.clone();
             *attempt.uri_mut() = parts.uri.clone();
             *attempt.headers_mut() = parts.headers.clone();
             match self.client.request(peer, attempt).await {
-                Ok(response) => return response.map(Body::from),
-                // The body went with the attempt; only a request without one can be made again.
-                Err(error) if error.nothing_was_begun() && !has_body => {}
+                Ok(response) => {
+                    source.settle();
+                    return response.map(Body::from);
+                }
+                // One that follows waits for a new leader better than who asked.
+                Err(error) if error.nothing_was_begun() => {}
                 Err(_) => break,
             }
         }

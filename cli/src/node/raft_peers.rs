@@ -37,7 +37,7 @@ impl RaftPeers {
         let address = self.contacts.address(node, &self.gateway.routes());
         address.ok_or_else(|| {
             io::Error::new(
-                io::ErrorKind::HostUnreachable,
+                io::ErrorKind::NotConnected,
                 format!("the address of node {node} is not known"),
             )
         })
@@ -54,11 +54,12 @@ impl Peers for RaftPeers {
             let request = Request::post(format!("{RAFT_PREFIX}{rpc}"))
                 .body(Body::from(body))
                 .map_err(io::Error::other)?;
-            let response = self
-                .client
-                .request(peer, request)
-                .await
-                .map_err(io::Error::other)?;
+            let response = self.client.request(peer, request).await.map_err(|error| {
+                match error.nothing_was_begun() {
+                    true => io::Error::new(io::ErrorKind::NotConnected, error),
+                    false => io::Error::other(error),
+                }
+            })?;
             let status = response.status();
             let answer = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
                 .collect()

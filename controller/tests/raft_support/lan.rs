@@ -76,7 +76,7 @@ impl Peers for Port {
             }
             self.way(to).await;
             let peer = self.lan.running.lock().unwrap().get(&to).cloned();
-            let peer = peer.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
             let answer = peer.handle(self.me, rpc, body).await.map_err(io::Error::other);
             self.way(to).await;
             if !self.lan.running.lock().unwrap().contains_key(&to) {

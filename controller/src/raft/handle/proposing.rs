@@ -102,7 +102,11 @@ impl<M: Machine> RaftHandle<M> {
             answer = peer.ask(call::PROPOSE, &request, FORWARD_PATIENCE) => answer,
             () = self.replaced(leader) => Err(AskError::Silent { peer: leader, patience: asked.elapsed() }),
         };
-        let answer = answer.map_err(|source| ProposeError::Unreachable { leader, source })?;
+        let answer = match answer {
+            // It has just died: somebody else will lead.
+            Err(error) if error.nothing_was_asked() => return Ok(Attempt::NotTaken { leader: None }),
+            answer => answer.map_err(|source| ProposeError::Unreachable { leader, source })?,
+        };
         match answer {
             ProposeAnswer::Applied { index, outcome } => Ok(Attempt::Applied { index, outcome }),
             ProposeAnswer::NotLeader { leader } => Ok(Attempt::NotTaken { leader }),

@@ -39,7 +39,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Peers: Send + Sync + 'static {
     /// Asks `to` for `rpc` (one of [`call`]) and answers what
     /// [`RaftHandle::handle`](crate::raft::RaftHandle::handle) answered there. An error means that there is no
-    /// answer: not reached, refused, or lost on the way. Need not have a time limit.
+    /// answer: not reached, refused, or lost on the way; of the kind [`io::ErrorKind::NotConnected`], that `to` surely
+    /// was not asked. Need not have a time limit.
     fn call<'a>(&'a self, to: NodeId, rpc: &'static str, body: Bytes) -> BoxFuture<'a, io::Result<Bytes>>;
 }
 
@@ -116,6 +117,13 @@ impl<M: Machine> From<AskError> for RPCError<Types<M>> {
             AskError::Unreachable { .. } => Self::Unreachable(Unreachable::new(&error)),
             AskError::Silent { .. } | AskError::Unreadable { .. } => Self::Network(NetworkError::new(&error)),
         }
+    }
+}
+
+impl AskError {
+    /// Whether the peer surely was not asked, so that asking again is asking once.
+    pub(crate) fn nothing_was_asked(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::NotConnected)
     }
 }
 
