@@ -146,6 +146,11 @@ impl Lan {
         self.laptop.ask(name)
     }
 
+    /// Does something on somebody else's computer that is plugged in here: on a thread that is in its network.
+    pub fn elsewhere<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.laptop.machine.inside(work)
+    }
+
     /// Waits until `look` finds something.
     pub fn wait<T>(&self, what: &str, within: Duration, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + within;

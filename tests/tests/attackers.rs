@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use tests::{
     demo::wait_for,
+    rogue::{Rogue, announcement, secret},
     table::{KEY, Pi, Table},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -45,22 +46,6 @@ fn runtime() -> Runtime {
         .enable_all()
         .build()
         .unwrap()
-}
-
-/// The key on the cards, or another one.
-fn secret(key: &str) -> Arc<JoinSecret> {
-    let key = key.trim().trim_start_matches("join_key = ").trim_matches('"');
-    Arc::new(JoinSecret::stretch(key).unwrap())
-}
-
-fn announcement(node: NodeId, standing: Standing) -> Announcement {
-    Announcement {
-        node,
-        standing,
-        board: "Raspberry Pi 4 Model B".to_owned(),
-        memory: Memory::from_mib(1024),
-        version: "0.1.0".to_owned(),
-    }
 }
 
 fn introduction(key: &NodeKey) -> Introduction {
@@ -116,6 +101,22 @@ fn is_told(pi: &Pi, what: &str) {
     });
 }
 
+#[test]
+fn who_stands_between_a_card_and_the_bramble_learns_nothing_and_is_told_of() {
+    let mut table = Table::set(1, KEY);
+    table.power_on();
+    let bramble = &table.pis[0];
+    bramble.first_visit();
+    let runtime = runtime();
+    let between = runtime.block_on(Forger::new().relay(bramble.node_port));
+    let error = runtime
+        .block_on(knocks(&NodeKey::generate().unwrap(), between, Some(secret(KEY))))
+        .unwrap_err();
+    assert!(matches!(error, JoinError::WrongKey), "{error}");
+    is_told(bramble, "it may have another join key");
+    assert_eq!((bramble.nodes().len(), bramble.waiting().len()), (1, 0));
+}
+
 /// Two Pis of which the first leads, and the other runs no controller.
 fn two_pis() -> Table {
     let mut table = Table::set(2, KEY);
@@ -155,13 +156,6 @@ fn whoever_knocks_without_the_key_is_turned_away_and_told_of_wherever_it_knocks(
         .unwrap_err();
     assert!(matches!(error, JoinError::WrongKey), "{error}");
     is_told(leader, "it may have another join key");
-
-    // In between a card and the bramble, who takes the proof along can do nothing with it.
-    let between = runtime.block_on(Forger::new().relay(other.node_port));
-    let error = runtime
-        .block_on(knocks(&key, between, Some(secret(KEY))))
-        .unwrap_err();
-    assert!(matches!(error, JoinError::WrongKey), "{error}");
 
     // At a node that runs no controller: it is the leader that people ask. Each of a kind is told once.
     runtime.block_on(async {
@@ -269,64 +263,6 @@ fn activity_is_there(pi: &Pi) -> bool {
     answer.is_some_and(|answer| answer.status == 200)
 }
 
-/// A bramble of somebody else's, who lets in whoever comes.
-struct Rogue {
-    me: HostSelf,
-}
-
-impl Admission for Rogue {
-    fn host(&self) -> HostSelf {
-        self.me.clone()
-    }
-
-    fn decide<'a>(&'a self, _: &'a JoinRequest) -> BoxFuture<'a, Decision> {
-        panic!("nobody tells it anything");
-    }
-
-    fn refused(&self, _: &Attempt) {}
-
-    fn waits_no_longer(&self, _: NodeId) {}
-}
-
-/// Listens as the leader of a bramble of the key on the cards, which it does not have, and looks better than `real`.
-async fn rogue(real: BrambleId) -> SocketAddr {
-    let id = |authority: &Authority| BrambleId::from_authority(authority.certificate());
-    // Of two brambles that people have used, cards try the one with the lower id first.
-    let authority = loop {
-        let authority = Authority::create().unwrap();
-        if id(&authority) < real {
-            break authority;
-        }
-    };
-    let identity = Arc::new(Identity::issued_by(&authority).unwrap());
-    let standing = Standing::Member {
-        bramble: id(&authority),
-        key: Some(secret(KEY).tag()),
-        role: Role::Leader(u64::MAX),
-        work: true,
-    };
-    let me = HostSelf {
-        announcement: announcement(identity.id(), standing),
-        authority: Some(authority.certificate().clone()),
-        secret: Some(secret("another key of some length")),
-    };
-    let join = JoinHost::of_member(&identity, Arc::new(Rogue { me })).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let nothing = hyper::service::service_fn(|_| async {
-        Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
-    });
-    tokio::spawn(serve_with_join(
-        listener,
-        identity,
-        |_| true,
-        nothing,
-        join,
-        CancellationToken::new(),
-    ));
-    address
-}
-
 #[test]
 fn a_card_that_meets_a_rogue_bramble_tells_it_nothing_joins_its_own_and_people_are_told() {
     let mut table = Table::set(2, KEY);
@@ -337,8 +273,8 @@ fn a_card_that_meets_a_rogue_bramble_tells_it_nothing_joins_its_own_and_people_a
     let Standing::Member { bramble, .. } = real.unwrap().announcement.standing else {
         panic!("it is part of a bramble");
     };
-    let rogue = runtime.block_on(rogue(bramble));
-    let peers = [table.pis[0].node_port, rogue].map(|address| address.to_string());
+    let rogue = runtime.block_on(Rogue::listen("127.0.0.1:0".parse().unwrap(), bramble, KEY));
+    let peers = [table.pis[0].node_port, rogue.address].map(|address| address.to_string());
     table.pis[1].rewrite(|card| {
         let lines = card.lines().map(|line| match line.starts_with("peers") {
             true => format!("peers = {}", serde_json::json!(peers)),

@@ -11,6 +11,7 @@ mod leases;
 mod link_local;
 mod names;
 mod partition;
+mod rogue;
 
 use std::time::Duration;
 

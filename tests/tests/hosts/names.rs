@@ -88,5 +88,13 @@ fn the_leader_alone_answers_for_the_brambles_name_and_every_node_for_its_own() {
     lan.hosts[leader].power_on();
     lan.wait_for_one_bramble(SOON);
     std::thread::sleep(Duration::from_secs(2));
-    wait_for_the_name(&lan);
+    let leader = wait_for_the_name(&lan);
+
+    // Whom no majority follows any more cannot know whether somebody else leads, and gives the name up.
+    for other in (0..3).filter(|host| *host != leader) {
+        lan.hosts[other].unplug();
+    }
+    lan.wait("the name to be given up", SOON, |lan| {
+        lan.ask("bramble.local").is_empty().then_some(())
+    });
 }
