@@ -123,6 +123,8 @@ pub struct Base {
     pub arch: Arch,
     /// Contents of `/etc/default/raspi-firmware`, `-custom` and `raspi-extra-cmdline`, which the kernel's installation reads.
     pub firmware: [String; 3],
+    /// Whether with what Debian mended since the release.
+    pub updates: bool,
 }
 
 impl Base {
@@ -152,11 +154,11 @@ impl Base {
         arguments.extend(DPKG_RULES.iter().map(|rule| format!("--dpkgopt={rule}")));
         arguments.extend([SUITE.to_owned(), out.to_owned()]);
         let components = "main non-free-firmware";
-        arguments.extend([
-            format!("deb {MIRROR} {SUITE} {components}"),
-            format!("deb {MIRROR} {SUITE}-updates {components}"),
-            format!("deb {SECURITY} {SUITE}-security {components}"),
-        ]);
+        arguments.push(format!("deb {MIRROR} {SUITE} {components}"));
+        if self.updates {
+            arguments.push(format!("deb {MIRROR} {SUITE}-updates {components}"));
+            arguments.push(format!("deb {SECURITY} {SUITE}-security {components}"));
+        }
         arguments
     }
 
@@ -203,7 +205,8 @@ impl Base {
         })
         .context(
             "the Debian system cannot be made. If it says that it cannot run programs of another processor, this helps: \
-             sudo apt-get install qemu-user-static",
+             sudo apt-get install qemu-user-static. If it says that a mirror's files do not fit each other, try again \
+             tomorrow, or build Debian as it was released: --without-updates",
         )?;
         fs::rename(&part, &file)?;
         Ok(file)
@@ -218,6 +221,7 @@ mod tests {
         Base {
             arch,
             firmware: [firmware.to_owned(), String::new(), String::new()],
+            updates: true,
         }
     }
 
@@ -227,6 +231,21 @@ mod tests {
         assert_eq!(one.key(), one.key());
         assert_ne!(one.key(), base(Arch::Armhf, "ROOTPART=a").key());
         assert_ne!(one.key(), base(Arch::Arm64, "ROOTPART=b").key());
+    }
+
+    #[test]
+    fn what_debian_mended_is_left_out_only_when_asked() {
+        let with = base(Arch::Armhf, "");
+        let without = Base {
+            updates: false,
+            ..with.clone()
+        };
+        let sources = |base: &Base| {
+            let all = base.arguments("");
+            all.iter().filter(|one| one.starts_with("deb ")).count()
+        };
+        assert_eq!((sources(&with), sources(&without)), (3, 1));
+        assert_ne!(with.key(), without.key());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Wanted {
     pub base: Option<PathBuf>,
     /// Whether to make the Debian system anew, with newer packages.
     pub fresh: bool,
+    /// Whether with what Debian mended since the release.
+    pub updates: bool,
 }
 
 /// Says how far it is, on standard error.
@@ -70,6 +72,7 @@ pub fn build(wanted: &Wanted) -> Result<()> {
     let base = Base {
         arch: wanted.arch,
         firmware: firmware(&overlay::overlay(wanted.arch, &Programs::default(), "")),
+        updates: wanted.updates,
     };
     let mut needed = tools::ASSEMBLE.to_vec();
     if wanted.base.is_none() {

@@ -50,6 +50,9 @@ enum Command {
         /// Make the Debian system anew, with newer packages
         #[arg(long)]
         fresh: bool,
+        /// Debian as it was released, without what was mended since: for days on which a mirror's updates are broken
+        #[arg(long)]
+        without_updates: bool,
     },
     /// Write the settings of a class into an image, and a card to cut out beside it
     Customise(Box<Customise>),
@@ -138,6 +141,7 @@ fn run(command: Command) -> Result<ExitCode> {
             cache,
             base,
             fresh,
+            without_updates,
         } => build::build(&Wanted {
             arch,
             out: out.unwrap_or_else(|| format!("bramble-{}.img.xz", arch.name()).into()),
@@ -145,6 +149,7 @@ fn run(command: Command) -> Result<ExitCode> {
             cache,
             base,
             fresh,
+            updates: !without_updates,
         })?,
         Command::Customise(wanted) => customise(*wanted)?,
         Command::Inspect { image } => print!("{}", inspect::inspect(&image)?),
