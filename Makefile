@@ -49,9 +49,9 @@ image: dist ## build SD-card images into target/images (root; IMAGE=arm64 or arm
 	  $(CARGO) run --locked --release -p image-builder -- build --arch $$arch --out target/images/bramble-$$arch.img.xz || exit 1; \
 	done
 
-boot-test: ## boot the arm64 image in an emulated computer, twice (minutes; needs qemu-system-arm)
+boot-test: ## boot the images in emulated computers and Pis (an hour; needs qemu-system-arm; IMAGE=… for one)
 	$(CARGO) build --locked -p image-builder
-	scripts/boot-test target/images/bramble-arm64.img
+	for arch in $(or $(IMAGE),arm64 armhf); do scripts/boot-test target/images/bramble-$$arch.img || exit 1; done
 
 screenshot: build ## draw the portal's pictures in docs/pictures/ (needs chromium and chromium-driver)
 	$(CARGO) run --locked -p tests --example screenshot
