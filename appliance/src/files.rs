@@ -19,6 +19,7 @@ macro_rules! files {
 pub const FILES: &[File] = &files![
     "etc/issue",
     "etc/ssh/sshd_config.d/50-bramble.conf",
+    "usr/lib/bramble/containerd.toml",
     "usr/lib/sysctl.d/50-bramble.conf",
     "usr/lib/systemd/journald.conf.d/50-bramble.conf",
     "usr/lib/systemd/network/80-bramble.network",
@@ -29,11 +30,13 @@ pub const FILES: &[File] = &files![
     "usr/lib/systemd/system/bramble-lastwords.service",
     "usr/lib/systemd/system/bramble-status.service",
     "usr/lib/systemd/system/bramble.service",
+    "usr/lib/systemd/system/containerd.service.d/50-bramble.conf",
     "usr/lib/systemd/system/docker.service.d/50-bramble.conf",
     "usr/lib/systemd/system/ssh.service.d/50-bramble.conf",
     "usr/lib/systemd/system/wpa_supplicant@wlan0.service.d/50-bramble.conf",
     "usr/lib/systemd/timesyncd.conf.d/50-bramble.conf",
     "usr/lib/systemd/zram-generator.conf",
+    "usr/lib/tmpfiles.d/50-bramble.conf",
     "usr/lib/udev/rules.d/80-bramble-devices.rules",
     "usr/lib/udev/rules.d/80-bramble-wifi.rules",
 ];
@@ -112,6 +115,16 @@ mod tests {
             ["char-gpiochip rw", "/dev/gpiomem rw", "/dev/gpiomem0 rw"]
         );
         assert!(unit.content.contains("\nDevicePolicy=closed\n"));
+    }
+
+    #[test]
+    fn what_a_unit_of_ours_is_told_to_read_is_there() {
+        let unit = FILES
+            .iter()
+            .find(|file| file.path.contains("/containerd.service.d/"))
+            .unwrap();
+        let (_, config) = unit.content.split_once("--config /").unwrap();
+        assert!(FILES.iter().any(|file| file.path == config.trim_end()));
     }
 
     #[test]
