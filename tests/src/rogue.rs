@@ -16,9 +16,10 @@ use transport::{
     serve_with_join,
 };
 
-/// The secret of a join key, which may be given as the line of a card.
+/// The secret of a join key, or of the one that stands on a card.
 pub fn secret(key: &str) -> Arc<JoinSecret> {
-    let key = key.trim().trim_start_matches("join_key = ").trim_matches('"');
+    let on_card = key.lines().find_map(|line| line.strip_prefix("join_key = "));
+    let key = on_card.map_or(key, |quoted| quoted.trim_matches('"'));
     Arc::new(JoinSecret::stretch(key).expect("a key of a test is long enough"))
 }
 

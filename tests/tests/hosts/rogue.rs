@@ -49,6 +49,8 @@ fn a_card_that_finds_a_rogue_by_multicast_joins_its_own_bramble_and_people_are_t
         lan.wait("the rogue to be there", SOON, |_| {
             heard.is_cancelled().then_some(())
         });
+        // So that it meets the rogue first.
+        lan.cable(0, false);
         joiner.power_on();
         lan.wait("it to trust nobody there", SOON, |_| {
             let log = joiner.log();
@@ -56,6 +58,10 @@ fn a_card_that_finds_a_rogue_by_multicast_joins_its_own_bramble_and_people_are_t
                 .lines()
                 .any(|line| line.contains("does not trust who answers"));
             told.then_some(())
+        });
+        lan.cable(0, true);
+        lan.wait("the real one to let it in", SOON, |lan| {
+            (lan.hosts[0].nodes().len() == 2).then_some(())
         });
         drop(until);
     });

@@ -128,6 +128,33 @@ impl Forger {
         to: SocketAddr,
         protocol: &[u8],
     ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from("anyone.bramble").unwrap();
+        let socket = TcpStream::connect(to).await?;
+        tokio_rustls::TlsConnector::from(self.config(protocol))
+            .connect(name, socket)
+            .await
+    }
+
+    /// So many connections at a time on which somebody begins to speak and says no more.
+    pub(crate) async fn knocks(&self, to: SocketAddr, count: usize) -> Vec<TcpStream> {
+        let name = ServerName::try_from("anyone.bramble").unwrap();
+        let mut hello = Vec::new();
+        rustls::ClientConnection::new(self.config(ALPN), name)
+            .unwrap()
+            .write_tls(&mut hello)
+            .unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            if let Ok(mut stream) = TcpStream::connect(to).await
+                && stream.write_all(&hello).await.is_ok()
+            {
+                streams.push(stream);
+            }
+        }
+        streams
+    }
+
+    fn config(&self, protocol: &[u8]) -> Arc<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -137,11 +164,7 @@ impl Forger {
             .with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key())
             .unwrap();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let name = ServerName::try_from("anyone.bramble").unwrap();
-        let socket = TcpStream::connect(to).await?;
-        tokio_rustls::TlsConnector::from(Arc::new(config))
-            .connect(name, socket)
-            .await
+        Arc::new(config)
     }
 
     /// A relay that ends TLS on both sides and passes on what is said. Answers where to knock.

@@ -349,11 +349,17 @@ async fn messages_that_are_too_long_or_no_messages_end_the_conversation() {
 async fn a_flood_holds_up_neither_members_nor_for_long_those_who_may_join() {
     let door = Arc::new(controller(Some(&KEY)).await);
     let member = Arc::new(joins(NodeKey::generate().unwrap(), &door, &KEY).await);
-    // Some only open connections, some greet and then say nothing, some knock as fast as they can.
+    // Some only open connections, some begin to speak, some greet and then say nothing, and come again at once.
     let mut flood = tokio::task::JoinSet::new();
     let until = Instant::now() + Duration::from_secs(8);
+    let to = door.address;
+    flood.spawn(async move {
+        let forger = Forger::new();
+        while Instant::now() < until {
+            forger.knocks(to, 50).await;
+        }
+    });
     for _ in 0..40 {
-        let to = door.address;
         flood.spawn(async move {
             let mut idle = Vec::new();
             while Instant::now() < until {
