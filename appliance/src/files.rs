@@ -32,6 +32,7 @@ pub const FILES: &[File] = &files![
     "usr/lib/systemd/system/bramble.service",
     "usr/lib/systemd/system/containerd.service.d/50-bramble.conf",
     "usr/lib/systemd/system/docker.service.d/50-bramble.conf",
+    "usr/lib/systemd/system/emergency.service.d/50-bramble.conf",
     "usr/lib/systemd/system/ssh.service.d/50-bramble.conf",
     "usr/lib/systemd/system/wpa_supplicant@wlan0.service.d/50-bramble.conf",
     "usr/lib/systemd/timesyncd.conf.d/50-bramble.conf",

@@ -88,8 +88,9 @@ fn fstab() -> String {
     format!(
         "{} / ext4 ro,noatime 0 1\n\
          # What a node promises is synced by the node itself; the rest may wait half a minute.\n\
-         {} /var ext4 noatime,commit=30 0 2\n\
-         # Without it the settings would be missing: it is waited for, as long as it takes on a slow card.\n\
+         # Both are waited for, as long as it takes on a slow card: without state there is no node, and without the first\n\
+         # partition the settings would be missing.\n\
+         {} /var ext4 noatime,commit=30,x-systemd.device-timeout=5min 0 2\n\
          {} /boot/firmware vfat noatime,sync,umask=0077,nofail,x-systemd.device-timeout=3min 0 2\n",
         part(2),
         part(3),
@@ -135,7 +136,7 @@ mod tests {
     fn the_root_is_read_only_and_state_is_in_one_place() {
         let fstab = text(&made(Arch::Arm64), "etc/fstab");
         assert!(fstab.contains("PARTUUID=5049434c-02 / ext4 ro,noatime"));
-        assert!(fstab.contains("PARTUUID=5049434c-03 /var ext4 noatime,commit=30"));
+        assert!(fstab.contains("PARTUUID=5049434c-03 /var ext4 noatime,commit=30,x-systemd.device-timeout=5min"));
         assert!(!fstab.contains("swap"));
         assert!(
             fstab.contains("nofail,x-systemd.device-timeout=3min"),
