@@ -136,7 +136,9 @@ mod tests {
     fn the_root_is_read_only_and_state_is_in_one_place() {
         let fstab = text(&made(Arch::Arm64), "etc/fstab");
         assert!(fstab.contains("PARTUUID=5049434c-02 / ext4 ro,noatime"));
-        assert!(fstab.contains("PARTUUID=5049434c-03 /var ext4 noatime,commit=30,x-systemd.device-timeout=5min"));
+        assert!(
+            fstab.contains("PARTUUID=5049434c-03 /var ext4 noatime,commit=30,x-systemd.device-timeout=5min")
+        );
         assert!(!fstab.contains("swap"));
         assert!(
             fstab.contains("nofail,x-systemd.device-timeout=3min"),
