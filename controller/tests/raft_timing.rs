@@ -90,6 +90,22 @@ async fn by_the_real_clock_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leadership_is_handed_over_before_anybody_could_have_missed_the_old_leader() {
+    let bramble = Bramble::of(3, Timings::default(), None, 7).await;
+    let leader = bramble.settled().await;
+    let heir = *bramble.ids().iter().find(|id| **id != leader).unwrap();
+    let asked = Instant::now();
+    bramble.at(leader).transfer_leadership(heir).await.unwrap();
+    let mut leadership = bramble.at(heir).leadership();
+    leadership.wait_for(|now| now.is_me).await.unwrap();
+    assert!(
+        asked.elapsed() < Timings::default().election_max,
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_for_a_change_when_the_leader_has_just_died_waits_for_the_next_one() {
     let mut bramble = Bramble::of(3, Timings::default(), None, 7).await;
     for change in 0..5 {
