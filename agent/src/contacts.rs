@@ -16,6 +16,8 @@ use api::{
     sync::Routes,
 };
 
+use tokio::sync::watch;
+
 use crate::discovery::Interfaces;
 
 /// The address that a node tells others.
@@ -51,6 +53,8 @@ struct Inner {
     known: BTreeMap<NodeId, SocketAddr>,
     /// Controllers, as they were when this node joined.
     told: Vec<(NodeId, SocketAddr)>,
+    /// Who leads, by the word of this node's own controller, which hears of it long before routes say so.
+    leader: watch::Sender<Option<NodeId>>,
 }
 
 impl Contacts {
@@ -102,6 +106,24 @@ impl Contacts {
         self.write().known = addresses;
     }
 
+    /// This node's own controller says who leads; `None` where it does not know, or is no more.
+    pub fn led_by(&self, leader: Option<NodeId>) {
+        self.read()
+            .leader
+            .send_if_modified(|last| std::mem::replace(last, leader) != leader);
+    }
+
+    /// Who leads, by the word of this node's own controller alone, now and whenever it changes.
+    pub(crate) fn leadership(&self) -> watch::Receiver<Option<NodeId>> {
+        self.read().leader.subscribe()
+    }
+
+    /// Who leads, as far as is known here.
+    pub fn leader(&self, routes: &Routes) -> Option<NodeId> {
+        let own = *self.read().leader.borrow();
+        own.or(routes.leader)
+    }
+
     /// Where `node` is at this moment, which is surer than what anybody else says: it is in sight, or is this node.
     pub fn seen(&self, node: NodeId) -> Option<SocketAddr> {
         let inner = self.read();
@@ -143,7 +165,11 @@ impl Contacts {
                 .filter(move |(_, (_, role))| of_role(role))
                 .map(|(id, _)| *id)
         };
-        let named = routes.leader.iter().chain(&routes.controllers).copied();
+        let own = *inner.leader.borrow();
+        let named = own
+            .into_iter()
+            .chain(routes.leader)
+            .chain(routes.controllers.iter().copied());
         let told = inner.told.iter().map(|(id, _)| *id);
         let mut ids: Vec<NodeId> = Vec::new();
         for id in named.chain(in_sight(true)).chain(in_sight(false)).chain(told) {

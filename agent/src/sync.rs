@@ -10,7 +10,7 @@ use std::{
 };
 
 use api::{
-    Generation, NodeVitals,
+    Generation, NodeId, NodeVitals,
     images::Holdings,
     sync::{Orders, SYNC_PATH, SyncAnswer, SyncRequest},
     versioned,
@@ -36,8 +36,9 @@ use crate::{
     sign::Sign,
 };
 
-/// Longest that an answer may take: three times what a leader lets a request hang.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// Longest that an answer may take: a leader lets a request hang for a second. Who asks the next leader later than that and
+/// `cluster::liveness::SILENCE` is taken for lost.
+const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 
 /// Pause before the next controller is tried; starts here and doubles.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -62,6 +63,8 @@ pub(crate) struct Sync {
     /// Version of this node's images that the leader has.
     leader_knows: Option<u64>,
     leader: Option<Peer>,
+    /// Who did not answer last: others are asked first.
+    missed: Option<NodeId>,
     /// The code for the first visit that was shown last.
     shown_code: Option<String>,
     next_controller: usize,
@@ -84,7 +87,7 @@ enum Exchange {
 
 #[derive(Debug, thiserror::Error)]
 enum ExchangeError {
-    #[error("no answer within {} s", ANSWER_LIMIT.as_secs())]
+    #[error("no answer within {ANSWER_LIMIT:?}")]
     Late,
     #[error(transparent)]
     Client(#[from] transport::ClientError),
@@ -122,6 +125,7 @@ impl Sync {
             routes: None,
             leader_knows: None,
             leader: None,
+            missed: None,
             shown_code: None,
             next_controller: 0,
             cut_off: false,
@@ -168,13 +172,26 @@ impl Sync {
             }
             sleep_until(began + SHORTEST).await;
         };
+        let mut leadership = self.config.contacts.leadership();
+        let another_leads = async {
+            while leadership.changed().await.is_ok() {
+                if leadership.borrow().is_some_and(|leader| leader != peer.id) {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
         let answer = tokio::select! {
             answer = ask(&self.client, peer, request) => answer,
             () = has_news => return Exchange::News,
+            () = another_leads => {
+                (self.leader, self.next_controller) = (None, 0);
+                return Exchange::News;
+            }
         };
         match answer {
             Ok(SyncAnswer::Orders(orders)) => {
-                self.leader = Some(peer);
+                (self.leader, self.missed) = (Some(peer), None);
                 if std::mem::take(&mut self.cut_off) {
                     info!(leader = %peer.id, "the leader answers again");
                 }
@@ -222,6 +239,7 @@ impl Sync {
             }
             Err(error) => {
                 self.complain(peer, &in_words(&error));
+                self.missed = Some(peer.id);
                 self.try_next()
             }
         }
@@ -236,7 +254,10 @@ impl Sync {
 
     /// The controller whose turn it is.
     fn controller(&self) -> Option<Peer> {
-        let all = self.config.contacts.controllers(&self.gateway.routes());
+        let mut all = self.config.contacts.controllers(&self.gateway.routes());
+        if all.len() > 1 {
+            all.retain(|(id, _)| Some(*id) != self.missed);
+        }
         let (id, address) = *all.get(self.next_controller % all.len().max(1))?;
         Some(Peer { id, address })
     }

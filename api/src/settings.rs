@@ -18,6 +18,9 @@ pub const FILE_NAME: &str = "bramble.toml";
 /// The node-to-node port where a peer is written without one.
 pub const NODE_PORT: u16 = 7443;
 
+/// The bramble's name where its founder's card says none.
+pub const DEFAULT_NAME: &str = "bramble";
+
 /// Every key that is known, as it is suggested for a misspelt one.
 const KEYS: [&str; 11] = [
     "bramble",
@@ -139,7 +142,9 @@ impl Peer {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
-        match name.split('.').all(is_label) && port > 0 {
+        // Four numbers that are no address were meant as one.
+        let is_name = name.contains(|c: char| !c.is_ascii_digit() && c != '.');
+        match is_name && name.split('.').all(is_label) && port > 0 {
             true => Ok(Self {
                 place: name.to_owned(),
                 port,
@@ -217,6 +222,7 @@ pub fn read(text: &str) -> (Settings, Vec<Complaint>) {
             reader.complain(key.span().start, words);
         }
     }
+    reader.compare_names(&table);
     reader.complaints.sort_by_key(|complaint| complaint.line);
     reader.complaints.dedup();
     (reader.settings, reader.complaints)
@@ -244,7 +250,14 @@ impl Reader<'_> {
         match key {
             "bramble" => self.settings.bramble = Some(name(key, value)?),
             "portal" => self.settings.portal = Some(name(key, value)?),
-            "node_name" => self.settings.node_name = Some(name(key, value)?),
+            "node_name" => match name(key, value)? {
+                everybody if everybody == "localhost" => {
+                    return Err(
+                        "node_name = \"localhost\" means every computer itself: choose another".to_owned(),
+                    );
+                }
+                name => self.settings.node_name = Some(name),
+            },
             "join_key" => self.settings.join_key = Some(join_key(words(key, value)?)?),
             "first_visit_code" => {
                 let code = words(key, value)?;
@@ -295,6 +308,26 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A node that is called as the bramble is, or as its portal, would answer in the place of the leader.
+    fn compare_names(&mut self, table: &Spanned<DeTable<'_>>) {
+        let bramble = self.settings.bramble.as_deref().unwrap_or(DEFAULT_NAME);
+        let leaders = [Some(bramble), self.settings.portal.as_deref()];
+        if self.settings.node_name.is_none() || !leaders.contains(&self.settings.node_name.as_deref()) {
+            return;
+        }
+        let name = self.settings.node_name.take().unwrap_or_default();
+        let key = table
+            .get_ref()
+            .iter()
+            .find(|(key, _)| key.get_ref() == "node_name");
+        self.complain(
+            key.map_or(0, |(key, _)| key.span().start),
+            format!(
+                "node_name = \"{name}\" is the name of the bramble itself: choose another, or remove the line"
+            ),
+        );
+    }
+
     /// The texts of a list; those that are none are complained of, and the others count.
     fn list(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<Written>, String> {
         let items = match value.get_ref() {
@@ -302,9 +335,17 @@ impl Reader<'_> {
             DeValue::String(_) => vec![value],
             _ => return Err(format!("{key} must be a list: {key} = [\"…\", \"…\"]")),
         };
+        let is_list = matches!(value.get_ref(), DeValue::Array(_));
         let mut good = Vec::new();
         for item in items {
             let at = item.span().start;
+            if is_list && !item.get_ref().is_str() {
+                self.complain(
+                    at,
+                    format!("{key}: each must stand in quotes: {key} = [\"…\", \"…\"]"),
+                );
+                continue;
+            }
             match words(key, item.get_ref()) {
                 Ok(text) => good.push(Written {
                     line: self.line(at),
@@ -349,8 +390,8 @@ fn not_known(key: &str) -> String {
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "");
     let near = KEYS.iter().find(|known| {
         let (known, key) = (plain(known), plain(key));
-        let longer = key.starts_with(&known) && key.len() <= known.len() + 2;
-        known.starts_with(&key) && key.len() > 2 || longer
+        let begun = known.starts_with(&key) && key.len() > 2;
+        begun || key.len() > 3 && strsim::osa_distance(&known, &key) <= 2
     });
     match near {
         Some(known) => format!("`{key}` is not known; it is spelt `{known}`"),
@@ -373,11 +414,12 @@ fn words(key: &str, value: &DeValue<'_>) -> Result<String, String> {
 
 /// A name that can stand before `.local`.
 fn name(key: &str, value: &DeValue<'_>) -> Result<String, String> {
-    let name = words(key, value)?.to_ascii_lowercase();
+    let text = words(key, value)?;
+    let name = text.to_ascii_lowercase();
     match is_host_name(&name) {
         true => Ok(name),
         false => Err(format!(
-            "{key} = \"{name}\" cannot be a name on the network: use letters, digits and hyphens, at most 63"
+            "{key} = \"{text}\" cannot be a name on the network: use letters, digits and hyphens, at most 63"
         )),
     }
 }

@@ -7,11 +7,17 @@ use api::{NodeId, settings::is_host_name};
 use crate::state::State;
 
 impl State {
+    /// Whether a node may be called so: it is a host's name, and leads to nobody else, as the bramble's own and
+    /// `localhost` do.
+    pub fn is_node_name(&self, name: &str) -> bool {
+        is_host_name(name) && name != self.name() && name != "localhost"
+    }
+
     /// The name for the node `id`, which calls itself `name`. Where another one has it, as much of the id is added as is
     /// needed; a name that was found once stays. What is no name of a host is replaced.
     pub fn name_for(&self, id: NodeId, name: &str) -> String {
         let stands_in = format!("node-{}", id.tail());
-        let name = if is_host_name(name) { name } else { &stands_in };
+        let name = if self.is_node_name(name) { name } else { &stands_in };
         let holders = |wanted: &str| {
             let others = self.nodes().iter().filter(|(other, _)| **other != id);
             let holders = others.filter(|(_, node)| node.facts.name == wanted);
@@ -76,6 +82,13 @@ mod tests {
         assert_eq!(name(&world, one), "pi-4b-7f2a");
         assert_eq!(name(&world, other), "pi-4b-7f2a-abcd");
         assert_eq!(name(&world, pi(7)), "node-0007");
+        for other in [world.state.name(), "localhost"] {
+            assert_eq!(
+                world.state.name_for(pi(8), other),
+                "node-0008",
+                "{other} leads elsewhere"
+            );
+        }
         // They go on calling themselves so, and nothing changes by that, nor when the name becomes free.
         assert_eq!(world.state.name_for(one, "pi-4b-7f2a"), "pi-4b-7f2a");
         world = world.does(Action::RemoveNode { id: one });

@@ -43,7 +43,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Removes what is about the connection only, and what `Connection` says is.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let ordinary = |token: &str| {
         token.is_empty() || token.eq_ignore_ascii_case("close") || token.eq_ignore_ascii_case("keep-alive")
     };

@@ -38,6 +38,7 @@ mod tunnel;
 
 pub use body::Body;
 pub use gateway::{Gateway, GatewayConfig};
+pub use headers::remove_hop_by_hop;
 pub use linger::Lingering;
 pub use path::HOP_PREFIX;
 pub use request_body::{RequestBody, Source as RequestSource};

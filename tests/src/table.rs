@@ -262,6 +262,10 @@ impl Pi {
 
 impl Drop for Pi {
     fn drop(&mut self) {
+        if self.child.is_some() {
+            // Who is stalled would never end.
+            self.stall(false);
+        }
         if let Some(mut child) = self.child.take() {
             if std::thread::panicking() {
                 let log = self.log();

@@ -188,6 +188,13 @@ fn a_pi_with_another_key_or_one_that_was_refused_stays_out_and_people_are_told()
     wait_for("the one with another key to be a bramble of its own", || {
         table.pis[1].log().contains("founds a bramble").then_some(())
     });
+    assert!(
+        table.pis[1]
+            .log()
+            .contains("A bramble is in sight that has another join key"),
+        "{}",
+        table.pis[1].log()
+    );
     sleep(Duration::from_secs(3));
     assert_eq!((host.nodes().len(), host.waiting().len()), (1, 0));
     let told = host.admin().get("/api/v1/activity").text();
@@ -252,6 +259,16 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         table.pis.iter().position(is_it).unwrap()
     };
     let (master, simple) = (pi_that("leader", true), pi_that("controller", false));
+    let old = table.pis[simple].admin();
+    let old = old
+        .with("Keep-Alive", "300")
+        .with("TE", "gzip")
+        .with("Proxy-Connection", "keep-alive");
+    assert_eq!(
+        old.get("/system/info").status,
+        200,
+        "what old clients say reaches the master"
+    );
     let page = table.pis[master].admin_in_portal();
     table.pis[master].unplug();
     let began = Instant::now();
@@ -295,6 +312,71 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         let nodes = other.nodes();
         (nodes.iter().filter(|node| node["phase"] == "up").count() == 4).then_some(())
     });
+}
+
+#[test]
+fn a_master_that_freezes_is_replaced_and_nobody_else_is_missed() {
+    let mut table = Table::set(4, KEY);
+    table.power_on();
+    table.pis[0].first_visit();
+    wait_for("three controllers", || {
+        let nodes = table.pis[0].nodes();
+        let controllers = nodes
+            .iter()
+            .filter(|node| node["controller"] == true && node["phase"] == "up");
+        (controllers.count() == 3 && nodes.len() == 4).then_some(())
+    });
+    // The last one needs a moment to have everything.
+    sleep(Duration::from_secs(3));
+    let master = table.pis[0]
+        .nodes()
+        .into_iter()
+        .find(|node| node["leader"] == true)
+        .unwrap();
+    let frozen = table
+        .pis
+        .iter()
+        .position(|pi| master["address"] == pi.node_port.to_string())
+        .unwrap();
+    // Nobody hears that it is gone, as when its plug was pulled.
+    table.pis[frozen].stall(true);
+    let began = Instant::now();
+    let others: Vec<&Pi> = table
+        .pis
+        .iter()
+        .filter(|pi| pi.node_port != table.pis[frozen].node_port)
+        .collect();
+    wait_for("the frozen one to be missed everywhere", || {
+        let missed = |pi: &&Pi| -> Option<bool> {
+            let nodes = pi
+                .admin()
+                .patient(Duration::from_secs(1))
+                .try_send("GET", "/api/v1/nodes", "")?;
+            let nodes = (nodes.status == 200).then(|| nodes.json())?;
+            let up = nodes
+                .as_array()?
+                .iter()
+                .filter(|node| node["phase"] == "up")
+                .count();
+            Some(up == 3)
+        };
+        others.iter().all(|pi| missed(pi) == Some(true)).then_some(())
+    });
+    println!(
+        "the frozen master is missed everywhere after {:?}",
+        began.elapsed()
+    );
+    // Long enough for whoever asked it last to be missed, too.
+    sleep(Duration::from_secs(5));
+    let activity = others[0].admin().get("/api/v1/activity").text();
+    assert_eq!(activity.matches("out of reach").count(), 1, "{activity}");
+    assert!(
+        activity.contains(&format!(
+            "{} is unplugged or out of reach",
+            master["name"].as_str().unwrap()
+        )),
+        "{activity}"
+    );
 }
 
 #[test]

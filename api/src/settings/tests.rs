@@ -29,12 +29,12 @@ fn the_documented_example_says_nothing_as_it_is_and_everything_when_its_lines_ar
 }
 
 /// Every key with what may be wrong with it, and words of the cure.
-const WRONG: [(&str, &str, &[&str]); 29] = [
+const WRONG: [(&str, &str, &[&str]); 34] = [
     ("bramble", "3", &["must stand in quotes: bramble = "]),
     (
         "bramble",
         "\"Class 4 B\"",
-        &["class 4 b", "letters, digits and hyphens"],
+        &["Class 4 B", "letters, digits and hyphens"],
     ),
     ("bramble", "\"\"", &["is empty: remove the line, or fill it in"]),
     ("portal", "true", &["must stand in quotes"]),
@@ -61,6 +61,12 @@ const WRONG: [(&str, &str, &[&str]); 29] = [
         "\"-window\"",
         &["-window", "letters, digits and hyphens"],
     ),
+    (
+        "node_name",
+        "\"bramble\"",
+        &["is the name of the bramble itself", "choose another"],
+    ),
+    ("node_name", "\"localhost\"", &["means every computer itself"]),
     ("nodename", "\"window\"", &["is spelt `node_name`"]),
     ("first_visit_code", "12345678", &["must stand in quotes"]),
     ("first_visit_code", "\"1234567\"", &["at least 8 characters"]),
@@ -71,13 +77,23 @@ const WRONG: [(&str, &str, &[&str]); 29] = [
         &["none that bramble-image made", "the first visitor chooses"],
     ),
     ("interfaces", "3", &["must be a list: interfaces = ["]),
-    ("interfaces", "[\"wlan0\", 3]", &["must stand in quotes"]),
+    (
+        "interfaces",
+        "[\"wlan0\", 3]",
+        &["each must stand in quotes: interfaces = [\"…\""],
+    ),
     ("interface", "[\"wlan0\"]", &["is spelt `interfaces`"]),
     ("peers", "{}", &["must be a list: peers = ["]),
     (
         "peers",
         "[\"10.0.0.9\", \"not a place\"]",
         &["`not a place`", "192.168.1.20 or pi-4b-7f2a.local"],
+    ),
+    ("peers", "[\"300.1.1.1\"]", &["`300.1.1.1` is no address"]),
+    (
+        "peers",
+        "[\"10.0.0.9\", 7]",
+        &["each must stand in quotes: peers = ["],
     ),
     ("peers", "[\"pi:70000\"]", &["`70000` is no port"]),
     ("engine", "1", &["must stand in quotes"]),
@@ -86,6 +102,7 @@ const WRONG: [(&str, &str, &[&str]); 29] = [
     ("docker", "\" \"", &["is empty"]),
     ("light", "3", &["must be a list: light = ["]),
     ("lights", "[\"led:ACT\"]", &["is spelt `light`"]),
+    ("lihgt", "[\"led:ACT\"]", &["is spelt `light`"]),
     ("colour", "\"red\"", &["does nothing; known are bramble, portal"]),
 ];
 
@@ -98,8 +115,12 @@ fn whatever_is_wrong_with_a_key_is_named_with_line_and_cure_and_the_good_rest_co
         let value = value.replace("LONG", &format!("\"{}\"", "x".repeat(300)));
         // Something good of everything else, before and after.
         let near = |other: &str| other == key || other.replace('_', "") == key.replace(['_', '-'], "");
+        let name = match key == "node_name" {
+            true => "\"bramble\"",
+            false => "\"garden\"",
+        };
         let good = [
-            ("bramble", "\"garden\""),
+            ("bramble", name),
             ("node_name", "\"desk\""),
             ("engine", "\"process\""),
             ("peers", "[\"10.0.0.1\"]"),

@@ -12,7 +12,7 @@ use agent::{AgentConfig, NodeLight, Pulse, Sign, Stage, Strangers, discovery::Ev
 use anyhow::{Context, Result};
 use api::{
     NodeId,
-    join::{Announcement, BrambleId, Sighting},
+    join::{Announcement, BrambleId, Sighting, Standing},
     sync::{Stranger, Wanted},
 };
 use cluster::{
@@ -198,7 +198,10 @@ impl Candidate<'_> {
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
                 event = looking.next() => match event {
-                    Event::Sighted(sighting) => candidate.sighted(&sighting, now()),
+                    Event::Sighted(sighting) => {
+                        self.compare_keys(&sighting.announcement);
+                        candidate.sighted(&sighting, now());
+                    }
                     Event::Lost(node) => candidate.lost(node),
                 },
                 Some(news) = news.recv() => match news {
@@ -225,9 +228,31 @@ impl Candidate<'_> {
             .is_none_or(agent::discovery::Interfaces::link_is_up)
     }
 
+    /// Says so where a bramble is in sight that this node's key does not fit: one of the two may be mistyped.
+    fn compare_keys(&self, seen: &Announcement) {
+        let Some(secret) = &self.secret else { return };
+        if let Standing::Member { key, .. } = seen.standing
+            && key != Some(secret.tag())
+        {
+            let has = if key.is_some() {
+                "another join key"
+            } else {
+                "no join key"
+            };
+            self.tell(format!(
+                "A bramble is in sight that has {has} and is left alone. If this Pi belongs to it, compare join_key in the two bramble.toml."
+            ));
+        }
+    }
+
     /// Shows what a bramble said that this node waits for.
     fn show(&self, words: String) {
         self.light.stage(Stage::Waiting);
+        self.tell(words);
+    }
+
+    /// Tells whoever looks at this Pi, and the log.
+    fn tell(&self, words: String) {
         self.sign.say(Some(&words));
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         // Said once, since logs are written to the card.

@@ -44,7 +44,7 @@ use api::{
     Cpu, Memory,
     join::BrambleId,
     node::EngineKind,
-    settings::{Peer, Settings},
+    settings::{DEFAULT_NAME, Peer, Settings},
 };
 use clap::Args;
 use hardware::light::LightConfig;
@@ -58,9 +58,6 @@ use candidate::Candidate;
 use home::Home;
 use look::Ways;
 use member::Ended;
-
-/// Name of a bramble that nobody gave another.
-const DEFAULT_NAME: &str = "bramble";
 
 /// The ports on which people and nodes reach a node.
 const HTTP_PORT: u16 = 8080;

@@ -1,13 +1,20 @@
 //! Passes on what only a controller answers: management API and portal, over the node-to-node port.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use agent::Contacts;
 use bytes::Bytes;
 use gateway::{Body, Gateway, RequestSource};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use hyper::body::Incoming;
+use tokio::time::sleep;
 use transport::{Client, Peer};
+
+/// How often it is looked whether somebody else leads.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long an answer of a leader that was replaced may still be on its way.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What stands before the path of a request that is passed on.
 pub(super) const PREFIX: &str = "/v1/http";
@@ -43,7 +50,10 @@ impl PassOn {
     /// The leader, where it is another node.
     pub(super) fn leader(&self) -> Option<Peer> {
         let routes = self.gateway.routes();
-        let id = routes.leader.filter(|leader| *leader != self.client.id())?;
+        let id = self
+            .contacts
+            .leader(&routes)
+            .filter(|leader| *leader != self.client.id())?;
         let address = self.contacts.address(id, &routes)?;
         Some(Peer { id, address })
     }
@@ -56,35 +66,56 @@ impl PassOn {
             Ok(uri) => parts.uri = uri,
             Err(_) => return words(StatusCode::BAD_REQUEST, "this is no address"),
         }
-        // Between the nodes it is HTTP/2, which has neither of these.
-        for name in [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING] {
-            parts.headers.remove(name);
-        }
+        // Between the nodes it is HTTP/2, which has none of these.
+        gateway::remove_hop_by_hop(&mut parts.headers);
         let visitor = visitor.to_string();
         let visitor = HeaderValue::try_from(visitor).expect("an address has plain characters");
         parts.headers.insert(VISITOR, visitor);
         parts.extensions.clear();
         let source = RequestSource::new(body);
+        // Nothing changes by asking twice.
+        let only_asks = parts.method.is_safe() && matches!(source, RequestSource::Empty);
         for peer in self.candidates() {
             let Some(body) = source.reader() else { break };
             let mut attempt = Request::new(transport::Body::from(body));
             *attempt.method_mut() = parts.method.clone();
             *attempt.uri_mut() = parts.uri.clone();
             *attempt.headers_mut() = parts.headers.clone();
-            match self.client.request(peer, attempt).await {
+            let answered = tokio::select! {
+                answered = self.client.request(peer, attempt) => answered,
+                () = self.replaced(peer), if only_asks => continue,
+            };
+            match answered {
                 Ok(response) => {
                     source.settle();
                     return response.map(Body::from);
                 }
                 // One that follows waits for a new leader better than who asked.
-                Err(error) if error.nothing_was_begun() => {}
-                Err(_) => break,
+                Err(error) if only_asks || error.nothing_was_begun() => {}
+                Err(_) => {
+                    return words(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "the controller that was asked fell silent, and whether the change was made is not known: look before you try again",
+                    );
+                }
             }
         }
         words(
             StatusCode::SERVICE_UNAVAILABLE,
             "no controller answers: functions go on serving, changes have to wait",
         )
+    }
+
+    /// Returns some time after another than `leader`, who leads, does; never where `leader` does not lead.
+    async fn replaced(&self, leader: Peer) {
+        let leads = || self.contacts.leader(&self.gateway.routes()) == Some(leader.id);
+        if !leads() {
+            return std::future::pending().await;
+        }
+        while leads() {
+            sleep(LOOK).await;
+        }
+        sleep(LAST_WORDS).await;
     }
 }
 

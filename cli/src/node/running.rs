@@ -118,9 +118,11 @@ impl Keeper {
         let founding = self.end_founding(&controller);
         let mut founding = std::pin::pin!(founding);
         let mut founded = false;
+        let mut leadership = controller.leadership();
         loop {
             tokio::select! {
                 ended = &mut running => {
+                    self.contacts.led_by(None);
                     self.serves.send_replace(None);
                     return ended.context("the controller broke down")?.context("the controller failed");
                 }
@@ -128,8 +130,10 @@ impl Keeper {
                     done?;
                     founded = true;
                 }
+                Ok(()) = leadership.changed() => {}
                 () = sleep(LOOK) => {}
             }
+            self.contacts.led_by(leadership.borrow_and_update().leader);
             self.contacts.know(controller.addresses());
             // Said only after the others have let it go.
             if self.routes_name_us() == Some(false) {
@@ -143,6 +147,7 @@ impl Keeper {
             .await
             .context("the controller broke down")?
             .context("the controller failed")?;
+        self.contacts.led_by(None);
         self.contacts.know(BTreeMap::new());
         self.home.forget_controller()
     }

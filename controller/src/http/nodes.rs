@@ -250,6 +250,11 @@ pub(crate) async fn rename(
                 "a node's name has lower case letters, digits and hyphens, at most 63",
             ));
         }
+        if !controller.state().is_node_name(&wanted.name) {
+            return Err(ApiError::bad_request(
+                "this name leads elsewhere already: the bramble itself is called so, or every computer; choose another",
+            ));
+        }
         let id = node(&controller, &name)?;
         controller
             .change(

@@ -173,6 +173,12 @@ fn a_node_is_renamed_cordoned_and_told_whether_to_be_a_controller() {
     );
     fails(
         &operator,
+        "nodes rename window bramble",
+        1,
+        "this name leads elsewhere already",
+    );
+    fails(
+        &operator,
         &format!("nodes rename {other} door"),
         5,
         &format!("no node {other} in this bramble"),
