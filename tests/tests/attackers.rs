@@ -74,9 +74,9 @@ async fn knocks(key: &NodeKey, to: SocketAddr, secret: Option<Arc<JoinSecret>>) 
     .await
 }
 
-/// What a node asks as a member, with whatever certificate it has.
-async fn calls(identity: &Arc<Identity>, to: Peer) -> Option<StatusCode> {
-    let request = Request::post("/v1/sync").body(Body::empty()).unwrap();
+/// What a node hears that asks as a member, with whatever certificate it has.
+async fn calls(identity: &Arc<Identity>, to: Peer, path: &str) -> Option<StatusCode> {
+    let request = Request::post(path).body(Body::empty()).unwrap();
     let answer = Client::new(Arc::clone(identity)).request(to, request).await;
     answer.ok().map(|answer| answer.status())
 }
@@ -211,11 +211,17 @@ fn a_removed_node_that_comes_with_its_certificate_or_the_key_is_turned_away_ever
     let identity = Identity::new(key.clone(), admitted.certificate, admitted.authority).unwrap();
     let identity = Arc::new(identity);
     let (leader, other) = (peer(&table.pis[0]), peer(&table.pis[1]));
-    let status = |to: Peer| runtime.block_on(calls(&identity, to));
+    let status = |to: Peer| runtime.block_on(calls(&identity, to, "/v1/sync"));
     assert_eq!(status(leader), Some(StatusCode::BAD_REQUEST), "it is heard");
     wait_for("the other one to know it", || {
         (status(other) == Some(StatusCode::NOT_FOUND)).then_some(())
     });
+    let passed_on = runtime.block_on(calls(&identity, other, "/v1/http/system/functions"));
+    assert_eq!(
+        passed_on,
+        Some(StatusCode::MISDIRECTED_REQUEST),
+        "no controller runs there: another may be asked"
+    );
 
     // A connection that is open to it when it is removed is cut within a second.
     let name = format!("/api/v1/nodes/pi-4b-{}", key.id().tail());

@@ -57,7 +57,10 @@ impl NodePort {
         if path.starts_with(gateway::HOP_PREFIX) {
             return Ok(self.gateway.invoke_hop(peer, request).await);
         }
-        if let (true, Some((portal, _))) = (path.starts_with(pass_on::PREFIX), self.running.router()) {
+        if path.starts_with(pass_on::PREFIX) {
+            let Some((portal, _)) = self.running.router() else {
+                return Ok(empty(pass_on::NO_CONTROLLER));
+            };
             let Some(uri) = without_prefix(request.uri()) else {
                 return Ok(empty(StatusCode::BAD_REQUEST));
             };

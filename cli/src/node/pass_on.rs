@@ -19,6 +19,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What stands before the path of a request that is passed on.
 pub(super) const PREFIX: &str = "/v1/http";
 
+/// What a node says that runs no controller, perhaps for a moment only: others may.
+pub(super) const NO_CONTROLLER: StatusCode = StatusCode::MISDIRECTED_REQUEST;
+
 /// The header in which a node that passes a request on says at which address it took it.
 pub(super) const VISITOR: HeaderName = HeaderName::from_static("x-bramble-visitor");
 
@@ -86,6 +89,7 @@ impl PassOn {
                 () = self.replaced(peer), if only_asks => continue,
             };
             match answered {
+                Ok(response) if response.status() == NO_CONTROLLER => {}
                 Ok(response) => {
                     source.settle();
                     return response.map(Body::from);

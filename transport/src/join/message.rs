@@ -173,7 +173,7 @@ pub enum Refusal {
     #[error("this node was removed from the bramble: admit it again in the portal")]
     Removed,
     /// A person said no.
-    #[error("a person refused this node in the portal")]
+    #[error("a person refused this node in the portal; who writes its card anew is asked again")]
     ByPerson,
     /// The host has enough to do, or cannot decide at the moment.
     #[error("the bramble is busy: this node tries again by itself")]
