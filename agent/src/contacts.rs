@@ -15,7 +15,6 @@ use api::{
     join::{BrambleId, Role, Sighting, Standing},
     sync::Routes,
 };
-
 use tokio::sync::watch;
 
 use crate::discovery::Interfaces;

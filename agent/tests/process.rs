@@ -310,6 +310,7 @@ async fn children_end_when_their_node_is_killed() {
     };
     let sleeping = tokio::time::timeout(Duration::from_secs(20), sleeping).await;
     let grandchildren = sleeping.expect("the function should be sleeping");
+    assert_eq!(grandchildren.len(), 1, "the function should be sleeping");
 
     drop(node);
     let began = Instant::now();

@@ -343,32 +343,18 @@ async fn the_pulse_beats_whether_a_leader_answers_or_not() {
     for controllers in [vec![], vec![(world.leader.id, "127.0.0.1:9".parse().unwrap())]] {
         world.start_agent(controllers);
         let before = world.beats.load(Ordering::Relaxed);
-        let beats = async {
-            while world.beats.load(Ordering::Relaxed) < before + 2 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(20), beats).await.expect("it beats");
+        sleep(Duration::from_secs(3)).await;
+        assert!(world.beats.load(Ordering::Relaxed) >= before + 2);
     }
 }
 
 #[tokio::test]
 async fn an_idle_node_asks_about_once_a_second() {
     let world = World::with_r1().await;
-    let (before, began) = (world.leader.heard.lock().unwrap().len(), Instant::now());
-    let asked = || world.leader.heard.lock().unwrap().len() - before;
+    let before = world.leader.heard.lock().unwrap().len();
     sleep(Duration::from_millis(2500)).await;
-    let (so_often, time) = (asked(), began.elapsed());
-    assert!(
-        so_often as u64 <= time.as_secs() + 2,
-        "{so_often} requests in {time:?}"
-    );
-    let goes_on = async {
-        while asked() < 2 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(Duration::from_secs(20), goes_on).await.expect("it asks");
+    let asked = world.leader.heard.lock().unwrap().len() - before;
+    assert!((2..=4).contains(&asked), "{asked} requests in 2.5 s");
 }
 
 #[tokio::test]

@@ -200,6 +200,12 @@ async fn leadership_is_handed_over_when_asked() {
     let took = tokio::time::timeout(Duration::from_secs(5), leadership.wait_for(|now| now.is_me)).await;
     took.expect("the heir leads").unwrap();
     println!("handed over in {:?}", before.elapsed());
+    // Quicker than anybody could have missed the old leader.
+    assert!(
+        before.elapsed() < Timings::default().election_max,
+        "{:?}",
+        before.elapsed()
+    );
     bramble.at(leader).propose(tell(2)).await.unwrap();
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use agent::discovery::{Discovery, Event, Peers};
 use api::{
-    Cpu, Memory, NodeFacts, NodeId,
+    Cpu, NodeFacts, NodeId,
     join::{Announcement, BrambleId, Role, Sighting, Standing},
     node::EngineKind,
 };
@@ -23,6 +23,7 @@ use cluster::{
     bootstrap::{self, Bootstrap, Pace, Step},
 };
 use http_body_util::Full;
+use tests::rogue::announcement;
 use tokio::{
     net::TcpListener,
     sync::mpsc,
@@ -80,16 +81,6 @@ impl Admission for Door {
     }
 
     fn waits_no_longer(&self, _: NodeId) {}
-}
-
-fn announcement(node: NodeId, standing: Standing) -> Announcement {
-    Announcement {
-        node,
-        standing,
-        board: "Raspberry Pi 4 Model B".to_owned(),
-        memory: Memory::from_mib(1024),
-        version: "0.1.0".to_owned(),
-    }
 }
 
 fn introduction(announcement: &Announcement, address: SocketAddr) -> Introduction {

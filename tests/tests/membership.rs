@@ -147,7 +147,7 @@ fn a_removed_pi_stops_what_it_runs_forgets_the_bramble_and_stays_out_until_someb
             .then_some(())
     });
     println!("it knew after {:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     wait_for("it to run nothing any more", || {
         (table.pis[1].replicas() == 0).then_some(())
     });

@@ -227,22 +227,35 @@ fn who_guesses_the_code_of_the_first_visit_keeps_nobody_else_out_wherever_it_is_
     assert_eq!(visit(&first, 3, &code), 204);
 }
 
-#[test]
-fn the_masters_death_is_survived_by_changes_and_invocations() {
+/// Four Pis that are one bramble; three of them run controllers.
+fn four_with_three_controllers() -> Table {
     let mut table = Table::set(4, KEY);
     table.power_on();
     table.pis[0].first_visit();
     wait_for("three controllers", || {
         let nodes = table.pis[0].nodes();
-        (nodes
+        let controllers = nodes
             .iter()
-            .filter(|node| node["controller"] == true && node["phase"] == "up")
-            .count()
-            == 3)
-            .then_some(())
+            .filter(|node| node["controller"] == true && node["phase"] == "up");
+        (controllers.count() == 3 && nodes.len() == 4).then_some(())
     });
     // The last one needs a moment to have everything.
     sleep(Duration::from_secs(3));
+    table
+}
+
+/// Which Pi's node the API says this of, and the node's name.
+fn pi_that(table: &Table, is: &str, so: bool) -> (usize, String) {
+    let nodes = table.pis[0].nodes();
+    let node = nodes.iter().find(|node| node[is] == so).expect("there is one");
+    let is_it = |pi: &Pi| node["address"] == pi.node_port.to_string();
+    let pi = table.pis.iter().position(is_it).expect("all are on the table");
+    (pi, node["name"].as_str().expect("nodes have names").to_owned())
+}
+
+#[test]
+fn the_masters_death_is_survived_by_changes_and_invocations() {
+    let mut table = four_with_three_controllers();
     let deployment =
         json!({"service": "env", "image": "bramble/env:latest", "labels": {"com.openfaas.scale.min": "3"}});
     let answer = table.pis[0].admin().post_json("/system/functions", &deployment);
@@ -251,14 +264,10 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
         let function = table.pis[0].admin().get("/system/function/env").json();
         (function["availableReplicas"] == 3).then_some(())
     });
-    let nodes = table.pis[0].nodes();
-    let pi_that = |is: &str, so: bool| {
-        let node = nodes.iter().find(|node| node[is] == so).unwrap();
-        let port = node["address"].as_str().unwrap();
-        let is_it = |pi: &Pi| pi.node_port.to_string() == port;
-        table.pis.iter().position(is_it).unwrap()
-    };
-    let (master, simple) = (pi_that("leader", true), pi_that("controller", false));
+    let ((master, _), (simple, _)) = (
+        pi_that(&table, "leader", true),
+        pi_that(&table, "controller", false),
+    );
     let old = table.pis[simple].admin();
     let old = old
         .with("Keep-Alive", "300")
@@ -316,28 +325,8 @@ fn the_masters_death_is_survived_by_changes_and_invocations() {
 
 #[test]
 fn a_master_that_freezes_is_replaced_and_nobody_else_is_missed() {
-    let mut table = Table::set(4, KEY);
-    table.power_on();
-    table.pis[0].first_visit();
-    wait_for("three controllers", || {
-        let nodes = table.pis[0].nodes();
-        let controllers = nodes
-            .iter()
-            .filter(|node| node["controller"] == true && node["phase"] == "up");
-        (controllers.count() == 3 && nodes.len() == 4).then_some(())
-    });
-    // The last one needs a moment to have everything.
-    sleep(Duration::from_secs(3));
-    let master = table.pis[0]
-        .nodes()
-        .into_iter()
-        .find(|node| node["leader"] == true)
-        .unwrap();
-    let frozen = table
-        .pis
-        .iter()
-        .position(|pi| master["address"] == pi.node_port.to_string())
-        .unwrap();
+    let table = four_with_three_controllers();
+    let (frozen, name) = pi_that(&table, "leader", true);
     // Nobody hears that it is gone, as when its plug was pulled.
     table.pis[frozen].stall(true);
     let began = Instant::now();
@@ -371,10 +360,7 @@ fn a_master_that_freezes_is_replaced_and_nobody_else_is_missed() {
     let activity = others[0].admin().get("/api/v1/activity").text();
     assert_eq!(activity.matches("out of reach").count(), 1, "{activity}");
     assert!(
-        activity.contains(&format!(
-            "{} is unplugged or out of reach",
-            master["name"].as_str().unwrap()
-        )),
+        activity.contains(&format!("{name} is unplugged or out of reach")),
         "{activity}"
     );
 }

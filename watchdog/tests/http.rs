@@ -9,7 +9,7 @@ use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
     Received, Response, Upstream, Watchdog, binary_body, eventually, read_head, respond, runs, send,
@@ -165,12 +165,14 @@ fn hung_up_on(stream: &mut TcpStream) {
 fn a_function_that_takes_too_long_is_a_504_of_the_watchdog() {
     let upstream = Upstream::start(|_, stream| hung_up_on(stream));
     let watchdog = watchdog(&upstream, &[("exec_timeout", "200ms")]);
+    let started = Instant::now();
 
     let response = watchdog.post(b"x");
 
     assert_eq!(response.status, 504);
     assert_eq!(response.header("x-openfaas-internal"), Some("of-watchdog"));
     assert!(response.header("x-duration-seconds").is_some());
+    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
@@ -236,10 +238,12 @@ fn an_answer_that_goes_on_beyond_the_limit_is_cut() {
         hung_up_on(stream);
     });
     let watchdog = watchdog(&upstream, &[("exec_timeout", "200ms")]);
+    let started = Instant::now();
 
     let response = watchdog.get("/");
 
     assert_eq!((response.status, response.text()), (200, "begun"));
+    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
@@ -280,12 +284,17 @@ fn a_stream_of_events_is_passed_on_event_by_event_and_outlives_the_limit() {
     let watchdog = watchdog(&upstream, &[("exec_timeout", "200ms")]);
     for accepted in ["text/event-stream", "application/x-ndjson"] {
         let mut stream = watchdog.connect();
+        let started = Instant::now();
         send(&mut stream, "GET", "/", &[("Accept", accepted)], b"");
 
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         read_head(&mut reader).unwrap();
         let mut first = [0; 14];
         reader.read_exact(&mut first).unwrap();
+        assert!(
+            started.elapsed() < Duration::from_millis(350),
+            "the first event was held back"
+        );
         for _ in 0..5 {
             heard_first.send(()).unwrap();
         }

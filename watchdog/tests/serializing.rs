@@ -332,6 +332,8 @@ fn requests_run_side_by_side() {
     // None of them ends before all are there.
     let text = "echo >> $TMPDIR/there; until [ $(wc -l < $TMPDIR/there) = 10 ]; do sleep 0.05; done; cat";
     let watchdog = script(text, &[]);
+    let started = Instant::now();
+
     thread::scope(|scope| {
         for number in 0..10 {
             let watchdog = &watchdog;
@@ -341,6 +343,12 @@ fn requests_run_side_by_side() {
             });
         }
     });
+
+    assert!(
+        started.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]

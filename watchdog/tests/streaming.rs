@@ -366,6 +366,8 @@ fn many_answers_stream_side_by_side() {
     let text =
         "cat; echo >> $TMPDIR/there; until [ $(wc -l < $TMPDIR/there) = 10 ]; do sleep 0.05; done; echo end";
     let watchdog = script(text, &[]);
+    let started = Instant::now();
+
     thread::scope(|scope| {
         for number in 0..10 {
             let watchdog = &watchdog;
@@ -375,6 +377,12 @@ fn many_answers_stream_side_by_side() {
             });
         }
     });
+
+    assert!(
+        started.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]

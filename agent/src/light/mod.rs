@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_light_whose_program_hangs_goes_dark() {
+    fn a_light_whose_program_hangs_is_dark_within_two_seconds() {
         let lamp = Memory::default();
         let player = Player::on(Box::new(lamp.clone()), |_| ()).unwrap();
         let light = NodeLight::default();
@@ -135,12 +135,9 @@ mod tests {
         runtime.block_on(async {
             let driving = tokio::spawn(light.play(player, CancellationToken::new()));
             shows(&lamp, |frame| frame.level > 0).await;
-            // The only thread that could confirm anything does something else. How soon is tested without a clock.
-            let deadline = std::time::Instant::now() + Duration::from_secs(20);
-            while lamp.taken().last() != Some(&Frame::DARK) {
-                assert!(std::time::Instant::now() < deadline, "still lit");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            // The only thread that could confirm anything does something else.
+            std::thread::sleep(Duration::from_millis(1900));
+            assert_eq!(lamp.taken().last(), Some(&Frame::DARK));
             driving.abort();
         });
     }
